@@ -1,0 +1,3 @@
+//! The only door to Okta: calls go out through here, answers come back raw and are read tolerantly.
+
+pub mod record;
