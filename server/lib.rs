@@ -5,6 +5,7 @@ pub mod connections;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod metrics;
 pub mod okta;
 pub mod proto;
 pub mod sandbox;
