@@ -108,6 +108,15 @@ impl Error {
         self
     }
 
+    /// Renames the fields that are wrong.
+    #[must_use]
+    pub fn map_fields(mut self, rename: impl Fn(&str) -> String) -> Self {
+        for violation in &mut self.0.violations {
+            violation.field = rename(&violation.field);
+        }
+        self
+    }
+
     /// What programs act on.
     pub fn reason(&self) -> ErrorReason {
         self.0.reason

@@ -1,5 +1,6 @@
 //! The parts of `okta-connector`, a gRPC front door to Okta. `ARCHITECTURE.md` beside this file is the map.
 
+pub mod cards;
 pub mod cli;
 pub mod connections;
 pub mod error;

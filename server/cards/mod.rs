@@ -1,0 +1,106 @@
+//! The action cards: each one file and two pure functions, from a request to a call of Okta and from its answer to a response.
+//!
+//! Whatever else a card needs (finding the connection, sending, retrying, counting) is done by one runner for all of them, so
+//! that no card can differ by accident.
+
+pub mod custom_api;
+mod fields;
+pub mod groups;
+mod project;
+mod runner;
+pub mod users;
+
+pub use self::runner::Runner;
+use crate::error::Result;
+use crate::okta::{Answer, Call, Endpoint};
+use crate::proto;
+
+/// A card.
+pub trait Card {
+    /// Its RPC's request.
+    type Request: NamesConnection;
+    /// Its RPC's response.
+    type Response;
+
+    /// The card's title, as the Okta connector documents it.
+    const TITLE: &'static str;
+    /// Its RPC: `UserService.CreateUser`.
+    const RPC: &'static str;
+    /// What it calls.
+    const ENDPOINT: Endpoint;
+
+    /// The call that carries the request out.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` with the fields that are wrong.
+    fn call(request: &Self::Request) -> Result<Call>;
+
+    /// The response that Okta's answer means.
+    ///
+    /// # Errors
+    /// `OKTA_ANSWER_UNREADABLE` when it is not what the endpoint answers at all. An odd field is no reason to fail.
+    fn answer(request: &Self::Request, answer: &Answer) -> Result<Self::Response>;
+
+    /// The field of the request that Okta means by a name in its error causes.
+    fn field(okta_name: &str) -> String {
+        okta_name.to_owned()
+    }
+}
+
+/// A request that names the connection to use.
+pub trait NamesConnection {
+    /// Id or nickname; empty means the default one.
+    fn connection(&self) -> &str;
+}
+
+macro_rules! names_connection {
+    ($($request:ident),* $(,)?) => {
+        $(impl NamesConnection for proto::$request {
+            fn connection(&self) -> &str {
+                &self.connection
+            }
+        })*
+    };
+}
+
+names_connection!(
+    AddUserToGroupRequest,
+    CreateUserRequest,
+    CustomApiActionRequest,
+    DeactivateUserRequest,
+    GetUserGroupsRequest,
+    ListGroupMembersRequest,
+    ReadGroupRequest,
+    ReadUserRequest,
+    RemoveUserFromGroupRequest,
+    SearchUsersRequest,
+);
+
+/// A card as the catalogue lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// The card's title.
+    pub title: &'static str,
+    /// Its RPC.
+    pub rpc: &'static str,
+    /// What it calls.
+    pub endpoint: Endpoint,
+}
+
+const fn listed<C: Card>() -> Listed {
+    Listed { title: C::TITLE, rpc: C::RPC, endpoint: C::ENDPOINT }
+}
+
+/// Every card there is.
+pub const CATALOGUE: &[Listed] = &[
+    listed::<users::CreateUser>(),
+    listed::<users::ReadUser>(),
+    listed::<users::DeactivateUser>(),
+    listed::<users::SearchUsers>(),
+    listed::<users::GetUserGroups>(),
+    listed::<groups::ReadGroup>(),
+    listed::<groups::ListGroupMembers>(),
+    listed::<groups::AddUserToGroup>(),
+    listed::<groups::RemoveUserFromGroup>(),
+    listed::<custom_api::CustomApiAction>(),
+];

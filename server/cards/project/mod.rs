@@ -1,0 +1,18 @@
+//! From Okta's records to the API's: tolerant readings that lose nothing.
+
+mod group;
+mod user;
+
+pub use self::group::group;
+pub use self::user::{attribute_of, profile_to_json, user};
+
+use prost_types::Struct;
+
+use crate::okta::record::to_value;
+
+/// Adds an attribute that has no typed field.
+fn add_custom(custom: &mut Option<Struct>, name: &str, raw: &str) {
+    if let Some(value) = to_value(raw) {
+        custom.get_or_insert_default().fields.insert(name.to_owned(), value);
+    }
+}
