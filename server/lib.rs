@@ -2,10 +2,12 @@
 
 pub mod cards;
 pub mod cli;
+pub mod config;
 pub mod connections;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod journal;
 pub mod metrics;
 pub mod okta;
 pub mod proto;

@@ -10,8 +10,8 @@ use crate::proto::SubscribeEventsResponse;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
-impl From<SubscribeEventsResponse> for Frame {
-    fn from(response: SubscribeEventsResponse) -> Self {
+impl From<&SubscribeEventsResponse> for Frame {
+    fn from(response: &SubscribeEventsResponse) -> Self {
         Self(response.encode_to_vec().into())
     }
 }

@@ -1,3 +1,49 @@
 //! The gRPC face: one file per service, a line per RPC, and the one place that makes a status.
 
+mod applications;
+mod custom_api;
+mod groups;
 pub mod status;
+mod unary;
+mod users;
+
+pub use self::applications::Applications;
+pub use self::custom_api::CustomApi;
+pub use self::groups::Groups;
+pub use self::unary::Unary;
+pub use self::users::Users;
+
+use tonic::Status;
+
+use crate::error::Error;
+use crate::proto::ErrorReason;
+
+/// The answer of an RPC that this version does not have yet.
+fn not_implemented(rpc: &str) -> Status {
+    Error::new(ErrorReason::NotImplemented, format!("{rpc} is part of the API and not of this version yet")).into()
+}
+
+/// Implements a service of cards: a line per RPC, those of cards first, then those that are not there yet.
+macro_rules! card_service {
+    ($service:ident for $server:ident {
+        $($rpc:ident: $card:ty,)*
+        $(@missing $missing:ident($request:ident) -> $response:ident;)*
+    }) => {
+        #[tonic::async_trait]
+        impl $service for $server {
+            $(async fn $rpc(
+                &self,
+                request: tonic::Request<<$card as crate::cards::Card>::Request>,
+            ) -> Result<tonic::Response<<$card as crate::cards::Card>::Response>, tonic::Status> {
+                self.0.run::<$card>(request).await
+            })*
+            $(async fn $missing(
+                &self,
+                _: tonic::Request<crate::proto::$request>,
+            ) -> Result<tonic::Response<crate::proto::$response>, tonic::Status> {
+                Err(super::not_implemented(stringify!($missing)))
+            })*
+        }
+    };
+}
+use card_service;

@@ -1,0 +1,132 @@
+//! A unary call of a card on its way in and out: the caller's deadline, metrics, and where the time went.
+
+use std::time::{Duration, Instant};
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Request, Response, Status};
+
+use crate::cards::{Card, Runner};
+use crate::metrics::Metrics;
+use crate::okta::Trace;
+
+/// What a call gets that names no deadline.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// We answer this much before the caller's deadline, so that our reason arrives rather than nothing.
+const ANSWER_MARGIN: Duration = Duration::from_millis(20);
+
+/// Serves the RPCs of cards. Cloning shares the runner.
+#[derive(Debug, Clone)]
+pub struct Unary {
+    runner: Runner,
+    metrics: Metrics,
+}
+
+impl Unary {
+    /// Serves cards with `runner`.
+    pub fn new(runner: Runner, metrics: Metrics) -> Self {
+        Self { runner, metrics }
+    }
+
+    /// Carries one call out.
+    pub(super) async fn run<C: Card>(&self, request: Request<C::Request>) -> Result<Response<C::Response>, Status> {
+        let started = Instant::now();
+        let deadline = deadline(request.metadata(), started);
+        let (trace, outcome) = self.runner.run::<C>(request.get_ref(), deadline).await;
+        let answered = match outcome {
+            Ok(response) => {
+                let mut response = Response::new(response);
+                tell(&trace, response.metadata_mut());
+                Ok(response)
+            }
+            Err(error) => {
+                let mut status = Status::from(error);
+                tell(&trace, status.metadata_mut());
+                Err(status)
+            }
+        };
+        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        self.metrics.rpc(C::RPC, code_name(code), started.elapsed());
+        answered
+    }
+}
+
+/// By when the caller wants to be answered, from the `grpc-timeout` header.
+pub(super) fn deadline(metadata: &MetadataMap, started: Instant) -> Instant {
+    let header = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
+    let timeout = header.and_then(parse_timeout).map_or(DEFAULT_TIMEOUT, |wanted| wanted.saturating_sub(ANSWER_MARGIN));
+    started.checked_add(timeout).unwrap_or(started + DEFAULT_TIMEOUT)
+}
+
+/// At most eight digits and a unit (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+/// Tells the caller how often Okta was asked, how long was waited in between, and Okta's id of the last request.
+fn tell(trace: &Trace, metadata: &mut MetadataMap) {
+    metadata.insert("okta-attempts", MetadataValue::from(trace.attempts));
+    metadata.insert("okta-wait-ms", MetadataValue::from(u64::try_from(trace.waited.as_millis()).unwrap_or(u64::MAX)));
+    if let Ok(id) = MetadataValue::try_from(&trace.okta_request_id)
+        && !trace.okta_request_id.is_empty()
+    {
+        metadata.insert("okta-request-id", id);
+    }
+}
+
+/// The name of a code as gRPC writes it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_of_a_timeout_is_read_and_nonsense_is_not() {
+        for (text, nanoseconds) in [
+            ("1H", 3_600_000_000_000),
+            ("2M", 120_000_000_000),
+            ("3S", 3_000_000_000),
+            ("4m", 4_000_000),
+            ("5u", 5_000),
+            ("6n", 6),
+        ] {
+            assert_eq!(parse_timeout(text), Some(Duration::from_nanos(nanoseconds)), "{text}");
+        }
+        for text in ["", "S", "1", "1x", "-1S", "123456789S", "é"] {
+            assert_eq!(parse_timeout(text), None, "{text}");
+        }
+    }
+}
