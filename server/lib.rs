@@ -1,5 +1,7 @@
 //! The parts of `okta-connector`, a gRPC front door to Okta. `ARCHITECTURE.md` beside this file is the map.
 
+pub mod admin;
+pub mod app;
 pub mod cards;
 pub mod cli;
 pub mod config;
@@ -14,3 +16,5 @@ pub mod proto;
 pub mod sandbox;
 pub mod secret;
 pub mod shutdown;
+pub mod telemetry;
+pub mod webhook;

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand, each with `command()` (its arguments) and `run()` (what it does).
 
 mod sandbox;
+mod serve;
+mod settings;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -57,16 +59,22 @@ fn command() -> Command {
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(serve::command())
         .subcommand(sandbox::command())
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    // The one provider of the whole tree. A second one would be an error that only the first TLS connection shows.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| Failure::failed("another TLS provider was installed already"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         match matches.subcommand() {
+            Some(("serve", matches)) => serve::run(matches).await,
             Some(("sandbox", matches)) => sandbox::run(matches).await,
             _ => Err(Failure::usage("no such subcommand, see okta-connector --help")),
         }

@@ -1,14 +1,20 @@
 //! The gRPC face: one file per service, a line per RPC, and the one place that makes a status.
 
 mod applications;
+mod connections;
 mod custom_api;
+mod event_hooks;
+mod events;
 mod groups;
 pub mod status;
 mod unary;
 mod users;
 
 pub use self::applications::Applications;
+pub use self::connections::ConnectionApi;
 pub use self::custom_api::CustomApi;
+pub use self::event_hooks::EventHookApi;
+pub use self::events::EventApi;
 pub use self::groups::Groups;
 pub use self::unary::Unary;
 pub use self::users::Users;

@@ -179,7 +179,7 @@ pub fn items(raw: &str) -> Option<Vec<&str>> {
 }
 
 /// The members of a JSON object, names read and values raw; `None` when it is something else.
-fn members(raw: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+pub fn members(raw: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     struct Members;
     impl<'de> Visitor<'de> for Members {
         type Value = Vec<(Cow<'de, str>, &'de str)>;
