@@ -254,7 +254,9 @@ fn reflection<S>(
 ) -> Result<S, String> {
     let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Error details: with these, grpcurl shows them as text.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
     build(builder).map_err(|error| format!("reflection cannot be served: {error}"))
 }
 
