@@ -1,8 +1,15 @@
 //! The command line: one file per subcommand, each with `command()` (its arguments) and `run()` (what it does).
 
+mod client;
+mod config;
+mod connections;
+mod demo;
+mod hooks;
+mod json;
 mod sandbox;
 mod serve;
 mod settings;
+mod tail;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -61,6 +68,11 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(sandbox::command())
+        .subcommand(demo::command())
+        .subcommand(tail::command())
+        .subcommand(connections::command())
+        .subcommand(hooks::command())
+        .subcommand(config::command())
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -76,6 +88,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         match matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches).await,
             Some(("sandbox", matches)) => sandbox::run(matches).await,
+            Some(("demo", matches)) => demo::run(matches).await,
+            Some(("tail", matches)) => tail::run(matches).await,
+            Some(("connections", matches)) => connections::run(matches).await,
+            Some(("hooks", matches)) => hooks::run(matches).await,
+            Some(("config", matches)) => config::run(matches),
             _ => Err(Failure::usage("no such subcommand, see okta-connector --help")),
         }
     })
@@ -87,4 +104,9 @@ fn announce(ready: &serde_json::Value) -> Result<(), Failure> {
     writeln!(stdout, "{ready}")
         .and_then(|()| stdout.flush())
         .map_err(|error| Failure::failed(format!("cannot write the ready line to stdout: {error}")))
+}
+
+/// Prints JSON for people.
+fn print_json(json: &serde_json::Value) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{json:#}").map_err(|error| Failure::failed(format!("cannot write to stdout: {error}")))
 }

@@ -69,7 +69,8 @@ async fn deliver(
         return unknown_hook();
     };
     let outcome = receiver.receive(&hook, &headers, body).await;
-    let response = match outcome {
+
+    match outcome {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err((status, message)) => {
             tracing::warn!(hook_id, status = status.as_u16(), reason = message, "a delivery was not accepted");
@@ -82,8 +83,7 @@ async fn deliver(
             health.error(message.clone());
             refuse(status, message)
         }
-    };
-    response
+    }
 }
 
 type Refusal = (StatusCode, String);
