@@ -1,67 +1,95 @@
-//! Log events, and their delivery to event hooks.
+//! The log of everything that happens, in the form of Okta's System Log.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::org::now;
 
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Events that are kept: Okta keeps 90 days.
+const CAPACITY: usize = 100_000;
 
-pub(super) fn user(user: &Value) -> Value {
-    let profile = &user["profile"];
-    let name = [&profile["firstName"], &profile["lastName"]].map(|name| name.as_str().unwrap_or_default()).join(" ");
-    json!({ "id": user["id"], "type": "User", "alternateId": profile["login"], "displayName": name, "detailEntry": null })
+/// The log. An event's number is its place since the beginning.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    events: VecDeque<Value>,
+    first: u64,
 }
 
-pub(super) fn group(group: &Value) -> Value {
-    json!({ "id": group["id"], "type": "UserGroup", "alternateId": "unknown", "displayName": group["profile"]["name"], "detailEntry": null })
-}
-
-pub(super) fn event(event_type: &str, message: &str, targets: &[Value]) -> Value {
-    json!({
-        "uuid": uuid::Uuid::new_v4().to_string(), "published": now(), "eventType": event_type, "version": "0",
-        "displayMessage": message, "severity": "INFO",
-        "actor": { "id": "00u00000000000admin", "type": "User", "alternateId": "admin@acme.example", "displayName": "Alice Admin", "detailEntry": null },
-        "outcome": { "result": "SUCCESS", "reason": null },
-        "target": targets,
-    })
-}
-
-pub(super) fn emit(shared: &Shared, events: Vec<Value>) {
-    let hooks: Vec<Value> = shared.org().hooks.values().cloned().collect();
-    for hook in hooks.into_iter().filter(|hook| hook["status"] == "ACTIVE" && hook["verificationStatus"] == "VERIFIED")
-    {
-        let wanted = |event: &&Value| {
-            hook["events"]["items"].as_array().is_some_and(|items| items.contains(&event["eventType"]))
-        };
-        let events: Vec<Value> = events.iter().filter(wanted).cloned().collect();
-        if events.is_empty() {
-            continue;
+impl Log {
+    /// Adds an event; `debug_data` goes into its debug context.
+    pub(super) fn add(
+        &mut self,
+        event_type: &str,
+        message: &str,
+        actor: Value,
+        targets: Vec<Value>,
+        debug_data: &Value,
+    ) {
+        let request = uuid::Uuid::new_v4().simple().to_string();
+        let mut data = json!({
+            "requestId": request, "requestUri": "/api/v1", "threatSuspected": "false", "url": "/api/v1?",
+        });
+        if let (Some(data), Some(more)) = (data.as_object_mut(), debug_data.as_object()) {
+            data.extend(more.clone());
         }
-        let body = json!({
-            "eventType": "com.okta.event_hook", "eventTypeVersion": "1.0", "cloudEventsVersion": "0.1",
-            "source": hook["_links"]["self"]["href"], "eventId": uuid::Uuid::new_v4().to_string(),
-            "data": { "events": events }, "eventTime": now(), "contentType": "application/json",
-        });
-        let config = hook["channel"]["config"].clone();
-        let client = shared.hooks.clone();
-        tokio::spawn(async move {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            for _ in 0..2 {
-                let sent = client
-                    .post(text(&config["uri"]))
-                    .timeout(TIMEOUT)
-                    .header("content-type", "application/json")
-                    .header(text(&config["authScheme"]["key"]), text(&config["authScheme"]["value"]))
-                    .body(body.to_string())
-                    .send()
-                    .await;
-                if sent.is_ok_and(|response| !response.status().is_server_error()) {
-                    return;
-                }
-            }
-        });
+        self.push(json!({
+            "uuid": uuid::Uuid::new_v4().to_string(),
+            "published": now(),
+            "eventType": event_type,
+            "version": "0",
+            "displayMessage": message,
+            "severity": "INFO",
+            "client": {
+                "userAgent": { "rawUserAgent": "sandbox", "os": "Unknown", "browser": "UNKNOWN" },
+                "zone": "null",
+                "device": "Unknown",
+                "id": null,
+                "ipAddress": "127.0.0.1",
+                "geographicalContext": {
+                    "city": "San Francisco", "state": "California", "country": "United States", "postalCode": "94107",
+                    "geolocation": { "lat": 37.7697, "lon": -122.3933 },
+                },
+                "ipChain": [{ "ip": "127.0.0.1", "geographicalContext": null, "version": "V4", "source": null }],
+            },
+            "device": null,
+            "actor": actor,
+            "outcome": { "result": "SUCCESS", "reason": null },
+            "target": targets,
+            "transaction": { "type": "WEB", "id": request, "detail": {} },
+            "debugContext": { "debugData": data },
+            "legacyEventType": null,
+            "authenticationContext": {
+                "authenticationProvider": null, "credentialProvider": null, "credentialType": null, "issuer": null,
+                "authenticationStep": 0, "externalSessionId": "unknown", "interface": null,
+            },
+            "securityContext": { "asNumber": null, "asOrg": null, "isp": null, "domain": null, "isProxy": null },
+            "insertionTimestamp": null,
+        }));
+    }
+
+    fn push(&mut self, event: Value) {
+        self.events.push_back(event);
+        if self.events.len() > CAPACITY {
+            self.events.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The number that the next event will have.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    /// Events from number `start` on, each with its number.
+    pub(super) fn since(&self, start: u64) -> impl Iterator<Item = (u64, &Value)> {
+        let skip = usize::try_from(start.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let first = start.max(self.first);
+        self.events.iter().skip(skip).enumerate().map(move |(at, event)| (first + at as u64, event))
+    }
+
+    /// Forgets everything: what a seed has done is no news.
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
     }
 }

@@ -1,46 +1,82 @@
-//! An emulated Okta org, written from Okta's public API description; it imports nothing of the connector.
+//! An emulated Okta org, written from Okta's public API description.
+//!
+//! It imports nothing of the connector: an emulator made from the client's own types would share its mistakes. State is kept in
+//! memory behind one lock; every change of it is logged, and the log is what event hooks and the System Log endpoint read.
 
+mod app_users;
+mod apps;
+mod control;
+mod delivery;
+mod edge;
 mod error;
 mod event_hooks;
+mod expression;
 mod groups;
+mod lifecycle;
 mod log;
+mod logs;
 mod org;
+mod paging;
+mod rate_limits;
+mod schemas;
+mod seed;
+mod tls;
 mod users;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::control::Control;
 use self::error::OktaError;
 use self::org::Org;
+
+/// The API token of a sandbox unless another is given: there is nothing to protect, and a fixed one can be written down.
+pub const DEFAULT_API_TOKEN: &str = "00sandbox-api-token";
 
 /// How a sandbox is started.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it listens; port 0 picks a free one.
+    /// Where it listens: a loopback address, as its control interface is open. Port 0 picks a free one.
     pub addr: SocketAddr,
-    /// The API token that it takes; a fixed one by default, for there is nothing to protect.
+    /// The company it begins with, instead of its own.
+    pub seed: Option<PathBuf>,
+    /// The API token that it takes.
     pub api_token: String,
+    /// Whether it serves https, with a certificate that it makes.
+    pub tls: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { addr: SocketAddr::from(([127, 0, 0, 1], 7000)), api_token: "00sandbox-api-token".to_owned() }
+        let addr = SocketAddr::from(([127, 0, 0, 1], 7000));
+        Self { addr, seed: None, api_token: DEFAULT_API_TOKEN.to_owned(), tls: false }
     }
 }
 
-/// A sandbox that listens.
+/// Why a sandbox could not be started, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something that was set cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// Something else is in the way.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A sandbox that listens, and answers once it is served.
 #[derive(Debug)]
 pub struct Sandbox {
     listener: TcpListener,
     addr: SocketAddr,
+    certificate: Option<tls::Certificate>,
     state: Shared,
 }
 
@@ -48,28 +84,60 @@ pub struct Sandbox {
 #[derive(Debug, Clone)]
 struct Shared {
     org: Arc<Mutex<Org>>,
-    api_token: String,
-    hooks: reqwest::Client,
+    control: Arc<Mutex<Control>>,
+    /// Tells the deliverer that the log has grown.
+    grown: Arc<Notify>,
+    api_token: Arc<str>,
 }
 
 impl Shared {
+    /// The org, to be looked at.
     fn org(&self) -> MutexGuard<'_, Org> {
         self.org.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The org, to be changed: what the change logs is delivered.
+    fn change<T>(&self, change: impl FnOnce(&mut Org) -> T) -> T {
+        let outcome = change(&mut self.org());
+        self.grown.notify_one();
+        outcome
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sandbox {
-    /// Binds the address.
+    /// Reads the seed and binds the address.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub async fn bind(options: Options) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(options.addr).await?;
-        let addr = listener.local_addr()?;
-        let org = Org::seeded(format!("http://{addr}"));
-        let state =
-            Shared { org: Arc::new(Mutex::new(org)), api_token: options.api_token, hooks: reqwest::Client::new() };
-        Ok(Self { listener, addr, state })
+    /// [`Error`].
+    pub async fn bind(options: Options) -> Result<Self, Error> {
+        if !options.addr.ip().is_loopback() {
+            let message = format!("{} is no loopback address; a sandbox can be told anything by anybody", options.addr);
+            return Err(Error::Setting(message));
+        }
+        let seed = match &options.seed {
+            Some(path) => read_seed(path)?,
+            None => seed::COMPANY.to_owned(),
+        };
+        let certificate = options.tls.then(tls::Certificate::new).transpose().map_err(Error::Failed)?;
+        let failed = |error: std::io::Error| Error::Failed(format!("cannot listen on {}: {error}", options.addr));
+        let listener = TcpListener::bind(options.addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let scheme = if options.tls { "https" } else { "http" };
+        let org = seed::company(&seed, format!("{scheme}://{addr}")).map_err(|error| match &options.seed {
+            Some(path) => Error::Setting(format!("{}: {error}", path.display())),
+            None => Error::Failed(error),
+        })?;
+        let state = Shared {
+            org: Arc::new(Mutex::new(org)),
+            control: Arc::default(),
+            grown: Arc::default(),
+            api_token: Arc::from(options.api_token.as_str()),
+        };
+        Ok(Self { listener, addr, certificate, state })
     }
 
     /// Where it listens.
@@ -79,7 +147,7 @@ impl Sandbox {
 
     /// Its base URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.state.org().url.clone()
     }
 
     /// The API token that it takes.
@@ -87,37 +155,48 @@ impl Sandbox {
         &self.state.api_token
     }
 
-    /// Serves until told to stop.
+    /// Its certificate in PEM, when it serves https.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.certificate.as_ref().map(|certificate| certificate.pem.as_str())
+    }
+
+    /// Serves until told to stop, whatever is still open then.
     ///
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        let routes = Router::new()
-            .merge(users::routes())
-            .merge(groups::routes())
-            .merge(event_hooks::routes())
-            .fallback(|| async { OktaError::not_found("resource", "Path") })
-            .layer(from_fn_with_state(self.state.clone(), authenticate))
-            .with_state(self.state);
-        let serving = axum::serve(self.listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let routes = routes(self.state.clone());
+        let serving = async {
+            match self.certificate {
+                Some(certificate) => axum::serve(tls::Listener::new(self.listener, certificate), routes).await,
+                None => axum::serve(self.listener, routes).await,
+            }
+        };
         tokio::select! {
-            outcome = async { serving.await } => outcome,
+            outcome = serving => outcome,
+            () = delivery::run(self.state) => Ok(()),
             () = stop.cancelled() => Ok(()),
         }
     }
 }
 
-async fn authenticate(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, OktaError> {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if given.strip_prefix("SSWS").map(str::trim_start) != Some(shared.api_token.as_str()) {
-        return Err(OktaError::invalid_token());
-    }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if let Ok(id) = uuid::Uuid::new_v4().simple().to_string().parse() {
-        headers.insert("x-okta-request-id", id);
-    }
-    headers.insert("x-rate-limit-limit", 1200.into());
-    headers.insert("x-rate-limit-remaining", 1199.into());
-    Ok(response)
+fn read_seed(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::Setting(format!("cannot read the seed {}: {error}", path.display())))
+}
+
+fn routes(state: Shared) -> Router {
+    let api = Router::new()
+        .merge(users::routes())
+        .merge(lifecycle::routes())
+        .merge(groups::routes())
+        .merge(apps::routes())
+        .merge(app_users::routes())
+        .merge(schemas::routes())
+        .merge(event_hooks::routes())
+        .merge(logs::routes())
+        .fallback(|| async { OktaError::no_such_endpoint() })
+        .method_not_allowed_fallback(|| async { OktaError::method_not_supported() })
+        .layer(from_fn_with_state(state.clone(), edge::okta));
+    Router::new().merge(control::routes()).merge(api).with_state(state)
 }

@@ -1,69 +1,103 @@
-//! What the org consists of.
+//! What the org consists of, and the few things that all of its parts need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::log::Log;
+
+/// A JSON object.
+pub(super) type Object = Map<String, Value>;
+
+/// The org. Everything is kept as the JSON that Okta would answer.
 #[derive(Debug, Default)]
 pub(super) struct Org {
+    /// Its base URL.
     pub(super) url: String,
+    pub(super) company: String,
     pub(super) users: BTreeMap<String, Value>,
     pub(super) groups: BTreeMap<String, Value>,
+    /// Members by group.
     pub(super) members: BTreeMap<String, BTreeSet<String>>,
+    pub(super) apps: BTreeMap<String, Value>,
+    /// Assignments by application and user.
+    pub(super) app_users: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Attributes of the org's own, by name, as the schema has them.
+    pub(super) custom_attributes: Object,
     pub(super) hooks: BTreeMap<String, Value>,
-    next_id: u64,
+    pub(super) log: Log,
+    /// The admin whose API token it is.
+    pub(super) admin: String,
+    last_id: u64,
 }
 
 impl Org {
-    pub(super) fn seeded(url: String) -> Self {
-        let mut org = Self { url, ..Self::default() };
-        let people =
-            [("Ada", "Lovelace", "Engineering"), ("Bob", "Ross", "Design"), ("Grace", "Hopper", "Engineering")];
-        for (first, last, department) in people {
-            let email = format!("{}.{}@acme.example", first.to_lowercase(), last.to_lowercase());
-            let profile = json!({ "firstName": first, "lastName": last, "email": email, "login": email, "department": department });
-            org.add_user(profile.as_object().cloned().unwrap_or_default(), "ACTIVE");
+    /// An org with nobody in it.
+    pub(super) fn new(url: String, company: String, custom_attributes: Object) -> Self {
+        Self { url, company, custom_attributes, ..Self::default() }
+    }
+
+    /// A new id. Ids have Okta's length and prefixes, and ascend, so that lists are in the order of creation.
+    pub(super) fn new_id(&mut self, prefix: &str) -> String {
+        self.last_id += 1;
+        format!("{prefix}sandbox{:010}", self.last_id)
+    }
+
+    /// Adds an event about `targets` to the log, done by the admin.
+    pub(super) fn record(&mut self, event_type: &str, message: &str, targets: Vec<Value>) {
+        let actor = self.users.get(&self.admin).map(user_target).unwrap_or(Value::Null);
+        self.log.add(event_type, message, actor, targets, &json!({}));
+    }
+
+    /// The id of the user called `id_or_login`; `me` is the admin, and a login may come without its domain if that is clear.
+    pub(super) fn find_user(&self, id_or_login: &str) -> Option<String> {
+        if self.users.contains_key(id_or_login) {
+            return Some(id_or_login.to_owned());
         }
-        for (name, description) in
-            [("Everyone", "All users"), ("Engineering", "Those who build"), ("Sales", "Those who sell")]
-        {
-            let id = org.id("00g");
-            let kind = if name == "Everyone" { "BUILT_IN" } else { "OKTA_GROUP" };
-            let group = json!({
-                "id": id, "created": now(), "lastUpdated": now(), "lastMembershipUpdated": now(),
-                "objectClass": ["okta:user_group"], "type": kind,
-                "profile": { "name": name, "description": description },
-            });
-            org.groups.insert(id.clone(), group);
-            org.members.insert(id, BTreeSet::new());
+        if id_or_login == "me" {
+            return Some(self.admin.clone());
         }
-        org
-    }
-
-    pub(super) fn id(&mut self, prefix: &str) -> String {
-        self.next_id += 1;
-        format!("{prefix}{:0>17}", self.next_id)
-    }
-
-    pub(super) fn add_user(&mut self, profile: Map<String, Value>, status: &str) -> Value {
-        let id = self.id("00u");
-        let active = (status == "ACTIVE").then(now);
-        let user = json!({
-            "id": id, "status": status, "created": now(), "activated": active, "statusChanged": active,
-            "lastLogin": null, "lastUpdated": now(), "passwordChanged": null, "type": { "id": "oty1" },
-            "profile": profile,
-            "credentials": { "provider": { "type": "OKTA", "name": "OKTA" } },
-            "_links": { "self": { "href": format!("{}/api/v1/users/{id}", self.url) } },
-        });
-        self.users.insert(id, user.clone());
-        user
-    }
-
-    pub(super) fn user(&self, id_or_login: &str) -> Option<&Value> {
-        self.users.get(id_or_login).or_else(|| self.users.values().find(|user| user["profile"]["login"] == id_or_login))
+        let login = |user: &Value| user["profile"]["login"].as_str().unwrap_or_default().to_lowercase();
+        let wanted = id_or_login.to_lowercase();
+        if let Some((id, _)) = self.users.iter().find(|(_, user)| login(user) == wanted) {
+            return Some(id.clone());
+        }
+        let mut short = self.users.iter().filter(|(_, user)| login(user).split('@').next() == Some(wanted.as_str()));
+        match (short.next(), short.next()) {
+            (Some((id, _)), None) => Some(id.clone()),
+            _ => None,
+        }
     }
 }
 
+/// A user as the target or actor of an event.
+pub(super) fn user_target(user: &Value) -> Value {
+    let profile = &user["profile"];
+    let name = |name: &str| profile[name].as_str().unwrap_or_default();
+    target(user, "User", &profile["login"], &format!("{} {}", name("firstName"), name("lastName")))
+}
+
+/// A group as the target of an event.
+pub(super) fn group_target(group: &Value) -> Value {
+    target(group, "UserGroup", &json!("unknown"), group["profile"]["name"].as_str().unwrap_or_default())
+}
+
+/// An application as the target of an event.
+pub(super) fn app_target(app: &Value) -> Value {
+    target(app, "AppInstance", &app["label"], app["label"].as_str().unwrap_or_default())
+}
+
+/// Any object as the target of an event.
+pub(super) fn target(object: &Value, kind: &str, alternate_id: &Value, name: &str) -> Value {
+    json!({ "id": object["id"], "type": kind, "alternateId": alternate_id, "displayName": name, "detailEntry": null })
+}
+
+/// The time, as Okta writes it.
 pub(super) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// A text of a JSON object, empty when there is none.
+pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
 }

@@ -77,10 +77,7 @@ async fn start_sandbox(matches: &ArgMatches) -> Result<Sandbox, Failure> {
     if let Some(addr) = matches.get_one::<SocketAddr>("sandbox-addr") {
         options.addr = *addr;
     }
-    let addr = options.addr;
-    Sandbox::bind(options)
-        .await
-        .map_err(|error| Failure::failed(format!("the sandbox org cannot listen on --sandbox-addr {addr}: {error}")))
+    super::sandbox::start(options).await
 }
 
 /// Registers one hook for everything that a hook can deliver.

@@ -1,0 +1,221 @@
+//! The control interface, `/_sandbox/`: what a test or a curious person can make the sandbox do. `GET /_sandbox/` explains it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::org::user_target;
+use super::rate_limits::RateLimits;
+
+/// Requests that are remembered.
+const MAX_REQUESTS: usize = 1000;
+/// Faults that can wait for their call.
+const MAX_FAULTS: usize = 1000;
+const MAX_DELAY: Duration = Duration::from_secs(300);
+
+/// What has been asked of the sandbox, and what it was told to do.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    requests: VecDeque<Recorded>,
+    faults: Vec<Fault>,
+    deliveries: VecDeque<DeliveryFault>,
+    pub(super) rate_limits: RateLimits,
+}
+
+/// A request as it came. The `Authorization` header is not kept.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Recorded {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) headers: Value,
+    pub(super) body: String,
+    pub(super) status: u16,
+}
+
+/// What the next calls get instead of, or before, their answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fault {
+    /// Calls of this method; any when not given.
+    method: Option<String>,
+    /// Calls whose path begins so; any when not given.
+    #[serde(default)]
+    path: String,
+    /// How many calls.
+    #[serde(default = "one")]
+    times: u32,
+    /// Answered with this status instead of being carried out.
+    pub(super) status: Option<u16>,
+    /// With this body.
+    #[serde(default)]
+    pub(super) body: String,
+    /// With these headers.
+    #[serde(default)]
+    pub(super) headers: std::collections::HashMap<String, String>,
+    /// After this long.
+    #[serde(default)]
+    delay_ms: u64,
+    /// The connection breaks in the middle of the answer.
+    #[serde(default)]
+    pub(super) cut: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Fault {
+    pub(super) fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms).min(MAX_DELAY)
+    }
+}
+
+/// What happens to a delivery.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DeliveryFault {
+    pub(super) lose: bool,
+    pub(super) repeat: u32,
+    pub(super) delay: Duration,
+}
+
+/// What happens to the next deliveries.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeliveryFaults {
+    #[serde(default = "one")]
+    times: u32,
+    #[serde(default)]
+    lose: bool,
+    #[serde(default)]
+    repeat: u32,
+    #[serde(default)]
+    delay_ms: u64,
+}
+
+/// An event to be logged as if it had happened.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Happened {
+    event_type: String,
+    #[serde(default)]
+    message: String,
+    /// Id or login of a user who did it; the admin when not given.
+    actor: Option<String>,
+    /// Targets, as they are to stand in the event.
+    #[serde(default)]
+    targets: Vec<Value>,
+    #[serde(default)]
+    debug_data: Value,
+}
+
+impl Control {
+    /// Remembers a request.
+    pub(super) fn record(&mut self, request: Recorded) {
+        self.requests.push_back(request);
+        if self.requests.len() > MAX_REQUESTS {
+            self.requests.pop_front();
+        }
+    }
+
+    /// The fault that a call meets.
+    pub(super) fn next_fault(&mut self, method: &Method, path: &str) -> Option<Fault> {
+        let meets = |fault: &Fault| {
+            fault.method.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(method.as_str()))
+                && path.starts_with(&fault.path)
+        };
+        let at = self.faults.iter().position(meets)?;
+        let fault = self.faults[at].clone();
+        self.faults[at].times = fault.times.saturating_sub(1);
+        if self.faults[at].times == 0 {
+            self.faults.remove(at);
+        }
+        Some(fault)
+    }
+
+    /// What happens to the next delivery.
+    pub(super) fn next_delivery_fault(&mut self) -> DeliveryFault {
+        self.deliveries.pop_front().unwrap_or_default()
+    }
+}
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/_sandbox/", get(explain))
+        .route("/_sandbox/requests", get(requests).delete(forget))
+        .route("/_sandbox/faults", post(add_fault))
+        .route("/_sandbox/deliveries", post(add_delivery_faults))
+        .route("/_sandbox/rate-limits", post(set_rate_limits))
+        .route("/_sandbox/events", post(happen))
+}
+
+async fn explain() -> Json<Value> {
+    Json(json!({
+        "GET /_sandbox/requests": "the last requests, oldest first, without their credentials; DELETE forgets them",
+        "POST /_sandbox/faults": {
+            "method": "GET … (any)", "path": "prefix (any)", "times": 1, "status": 503, "body": "text", "headers": {},
+            "delay_ms": 0, "cut": "true breaks the connection in the middle of the answer",
+        },
+        "POST /_sandbox/deliveries": { "times": 1, "lose": false, "repeat": 0, "delay_ms": 0 },
+        "POST /_sandbox/rate-limits": { "/api/v1/users": 600, "GET /api/v1/users/{id}": 600 },
+        "POST /_sandbox/events": {
+            "event_type": "user.session.start", "message": "text", "actor": "id or login (the admin)", "targets": [], "debug_data": {},
+        },
+    }))
+}
+
+async fn requests(State(shared): State<Shared>) -> Json<Vec<Recorded>> {
+    Json(shared.control().requests.iter().cloned().collect())
+}
+
+async fn forget(State(shared): State<Shared>) -> StatusCode {
+    shared.control().requests.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> StatusCode {
+    let mut control = shared.control();
+    if control.faults.len() >= MAX_FAULTS {
+        return StatusCode::INSUFFICIENT_STORAGE;
+    }
+    control.faults.push(fault);
+    StatusCode::NO_CONTENT
+}
+
+async fn add_delivery_faults(State(shared): State<Shared>, Json(faults): Json<DeliveryFaults>) -> StatusCode {
+    let mut control = shared.control();
+    let fault = DeliveryFault {
+        lose: faults.lose,
+        repeat: faults.repeat.min(100),
+        delay: Duration::from_millis(faults.delay_ms).min(MAX_DELAY),
+    };
+    let room = MAX_FAULTS.saturating_sub(control.deliveries.len());
+    let times = usize::try_from(faults.times).unwrap_or(room).min(room);
+    control.deliveries.extend(std::iter::repeat_n(fault, times));
+    StatusCode::NO_CONTENT
+}
+
+async fn set_rate_limits(
+    State(shared): State<Shared>,
+    Json(limits): Json<std::collections::HashMap<String, u32>>,
+) -> StatusCode {
+    let mut control = shared.control();
+    limits.iter().take(100).for_each(|(bucket, limit)| control.rate_limits.set(bucket, *limit));
+    StatusCode::NO_CONTENT
+}
+
+async fn happen(State(shared): State<Shared>, Json(event): Json<Happened>) -> StatusCode {
+    shared.change(|org| {
+        let actor = event.actor.and_then(|actor| org.find_user(&actor)).unwrap_or_else(|| org.admin.clone());
+        let actor = org.users.get(&actor).map(user_target).unwrap_or_default();
+        org.log.add(&event.event_type, &event.message, actor, event.targets, &event.debug_data);
+    });
+    StatusCode::NO_CONTENT
+}
