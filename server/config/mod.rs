@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named_with_where_it_came_from() {
-        let wrong: [(&[(&'static str, &str)], &[(&str, &str)], &str); 9] = [
+        type Pairs<'a> = &'a [(&'static str, &'a str)];
+        let wrong: [(Pairs<'_>, Pairs<'_>, &str); 9] = [
             (&[("grpc_addr", "nonsense")], &[], "--grpc-addr"),
             (&[], &[("OKTA_CONNECTOR_HTTP_ADDR", "x:1")], "OKTA_CONNECTOR_HTTP_ADDR"),
             (&[("grpc_addr", "0.0.0.0:50051")], &[], "--insecure"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::proto::custom_api_action_request::Body;
 use crate::proto::custom_api_service_client::CustomApiServiceClient;
 use crate::proto::group_service_client::GroupServiceClient;
 use crate::proto::user_service_client::UserServiceClient;
@@ -69,18 +70,23 @@ impl Org {
         };
         let user = self.users.create_user(request).await?.into_inner().user.unwrap_or_default();
         tokio::time::sleep(PAUSE).await;
-        if let Some(group) = self.first_group().await? {
-            let (group_id, user_id) = (group, user.id.clone());
-            let add =
-                AddUserToGroupRequest { group_id: group_id.clone(), user_id: user_id.clone(), ..Default::default() };
-            self.groups.add_user_to_group(add).await?;
+        if let Some(group_id) = self.first("/api/v1/groups?q=Engineering").await? {
+            let (connection, user_id) = (String::new(), user.id.clone());
+            let add = AddUserToGroupRequest { connection, group_id, user_id };
+            self.groups.add_user_to_group(add.clone()).await?;
             tokio::time::sleep(PAUSE).await;
-            let remove = RemoveUserFromGroupRequest { group_id, user_id, ..Default::default() };
+            let AddUserToGroupRequest { connection, group_id, user_id } = add;
+            let remove = RemoveUserFromGroupRequest { connection, group_id, user_id };
             self.groups.remove_user_from_group(remove).await?;
             tokio::time::sleep(PAUSE).await;
         }
+        if let Some(app_id) = self.first("/api/v1/apps?q=Intranet").await? {
+            let body = format!(r#"{{"id":"{}","scope":"USER"}}"#, user.id);
+            self.call(HttpMethod::Post, &format!("/api/v1/apps/{app_id}/users"), Some(body)).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
         for action in ["suspend", "unsuspend"] {
-            self.call(HttpMethod::Post, &format!("/api/v1/users/{}/lifecycle/{action}", user.id)).await?;
+            self.call(HttpMethod::Post, &format!("/api/v1/users/{}/lifecycle/{action}", user.id), None).await?;
             tokio::time::sleep(PAUSE).await;
         }
         let request = DeactivateUserRequest { id_or_login: user.id, ..Default::default() };
@@ -89,19 +95,18 @@ impl Org {
         Ok(())
     }
 
-    /// A group that takes members.
-    async fn first_group(&mut self) -> Result<Option<String>, Status> {
-        let body = self.call(HttpMethod::Get, "/api/v1/groups?filter=type+eq+%22OKTA_GROUP%22").await?;
-        let groups: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-        let mut groups = groups.as_array().into_iter().flatten();
-        let group = groups.find(|group| group["type"] == "OKTA_GROUP");
-        Ok(group.and_then(|group| group["id"].as_str()).map(str::to_owned))
+    /// The id of the first object of a list.
+    async fn first(&mut self, relative_url: &str) -> Result<Option<String>, Status> {
+        let list = self.call(HttpMethod::Get, relative_url, None).await?;
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap_or_default();
+        Ok(list[0]["id"].as_str().map(str::to_owned))
     }
 
-    async fn call(&mut self, method: HttpMethod, relative_url: &str) -> Result<String, Status> {
+    async fn call(&mut self, method: HttpMethod, relative_url: &str, json: Option<String>) -> Result<String, Status> {
         let request = CustomApiActionRequest {
             method: method.into(),
             relative_url: relative_url.to_owned(),
+            body: json.map(Body::BodyJson),
             ..Default::default()
         };
         Ok(self.custom.custom_api_action(request).await?.into_inner().body)
