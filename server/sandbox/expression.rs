@@ -105,11 +105,17 @@ impl Reader<'_> {
 
     /// A JSON text, number or boolean.
     fn value(&mut self) -> Option<Value> {
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<Value>();
-        let value = values.next()?.ok()?;
-        let read = values.byte_offset();
-        self.rest = self.rest.get(read..)?.trim_start();
-        (!value.is_object() && !value.is_array()).then_some(value)
+        let end = if self.rest.starts_with('"') {
+            let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<Value>();
+            values.next()?.ok()?;
+            values.byte_offset()
+        } else {
+            self.rest.find(|letter: char| letter.is_whitespace() || letter == ')').unwrap_or(self.rest.len())
+        };
+        let (value, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.trim_start();
+        let value: Value = serde_json::from_str(value).ok()?;
+        (!value.is_object() && !value.is_array() && !value.is_null()).then_some(value)
     }
 
     fn take(&mut self, belongs: impl Fn(char) -> bool) -> Option<String> {
