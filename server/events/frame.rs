@@ -10,6 +10,13 @@ use crate::proto::SubscribeEventsResponse;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
+impl Frame {
+    /// Length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl From<SubscribeEventsResponse> for Frame {
     fn from(response: SubscribeEventsResponse) -> Self {
         Self(response.encode_to_vec().into())
