@@ -6,6 +6,8 @@ mod receive;
 mod registry;
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
