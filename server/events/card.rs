@@ -60,3 +60,21 @@ pub(super) fn row_of(event_type: &str) -> &'static CardType {
     static TABLE: &[CardType] = &CARDS;
     TABLE.iter().find(|row| row.event_type == event_type).unwrap_or(&CUSTOM)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_card_of_the_contract_has_its_row() {
+        for number in 1..13 {
+            let card = EventCard::try_from(number).unwrap();
+            let event_type = event_type_of(card).unwrap();
+            assert_eq!(card_of(event_type), card);
+        }
+        assert!(EventCard::try_from(14).is_err(), "a new card wants a row");
+        assert_eq!(event_type_of(EventCard::CustomWebhook), None);
+        assert_eq!(card_of("user.session.start"), EventCard::CustomWebhook);
+        assert_eq!(card_of(""), EventCard::CustomWebhook);
+    }
+}

@@ -69,3 +69,39 @@ impl From<&Entry> for EventType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::CARDS;
+
+    #[test]
+    fn the_whole_table_is_read() {
+        assert_eq!(entries().len(), TABLE.trim_end().lines().count() - 1);
+        assert_eq!(entries().iter().filter(|entry| entry.hook_eligible).count(), 264);
+        assert!(entries().windows(2).all(|pair| pair[0].event_type < pair[1].event_type), "sorted, no doubles");
+    }
+
+    #[test]
+    fn a_hook_can_deliver_every_card() {
+        for row in &CARDS {
+            let entry = find(row.event_type).unwrap();
+            assert_eq!((entry.hook_eligible, entry.card), (true, row.card), "{}", row.event_type);
+        }
+        assert_eq!(find("user.lifecycle.delete.completed").unwrap().card, EventCard::CustomWebhook);
+        assert_eq!(find("no.such.type"), None);
+    }
+
+    #[test]
+    fn a_prefix_finds_its_types_and_no_others() {
+        let found: Vec<_> = with_prefix("group.user_membership.").map(|entry| entry.event_type).collect();
+        let expected: Vec<_> = entries()
+            .iter()
+            .map(|entry| entry.event_type)
+            .filter(|name| name.starts_with("group.user_membership."))
+            .collect();
+        assert_eq!(found, expected);
+        assert!(found.len() > 2);
+        assert_eq!(with_prefix("zzz.").count(), 0);
+    }
+}

@@ -84,3 +84,65 @@ fn malformed() -> Error {
 fn refused(reason: ErrorReason, message: &str) -> Error {
     Error::new(reason, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reason(result: Result<i64>) -> ErrorReason {
+        result.unwrap_err().reason()
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_as_it_went(sequence in 0..=i64::MAX) {
+            let cursors = Cursors::new(&Identity::random());
+            let text = cursors.encode(sequence);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')));
+            prop_assert_eq!(cursors.decode(&text, 1, i64::MAX).unwrap(), sequence);
+        }
+
+        #[test]
+        fn a_cursor_that_was_tampered_with_is_refused(sequence in 0..=i64::MAX, at in 0..36_usize, with in "[A-Za-z0-9_-]") {
+            let cursors = Cursors::new(&Identity::random());
+            let mut text = cursors.encode(sequence);
+            prop_assume!(text[at..=at] != with);
+            text.replace_range(at..=at, &with);
+            let refusal = reason(cursors.decode(&text, 1, i64::MAX));
+            prop_assert!(matches!(refusal, ErrorReason::CursorMalformed | ErrorReason::CursorForeign));
+        }
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused(text in ".{0,80}") {
+            prop_assert_eq!(reason(Cursors::new(&Identity::random()).decode(&text, 1, 9)), ErrorReason::CursorMalformed);
+        }
+    }
+
+    #[test]
+    fn a_cursor_cut_short_or_prolonged_is_malformed() {
+        let cursors = Cursors::new(&Identity::random());
+        let text = cursors.encode(7);
+        for odd in [&text[..35], &text[..32], "", &format!("{text}A"), &format!("{text}AAAA"), &format!("{text}=")] {
+            assert_eq!(reason(cursors.decode(odd, 1, 9)), ErrorReason::CursorMalformed, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_journal_is_foreign() {
+        let text = Cursors::new(&Identity::random()).encode(1);
+        assert_eq!(reason(Cursors::new(&Identity::random()).decode(&text, 1, 9)), ErrorReason::CursorForeign);
+    }
+
+    #[test]
+    fn a_cursor_outside_the_log_is_refused_with_the_way_back() {
+        let cursors = Cursors::new(&Identity::random());
+        assert_eq!(reason(cursors.decode(&cursors.encode(10), 4, 9)), ErrorReason::CursorInFuture);
+        assert_eq!(cursors.decode(&cursors.encode(9), 4, 9).unwrap(), 9);
+        assert_eq!(cursors.decode(&cursors.encode(3), 4, 9).unwrap(), 3);
+        let expired = cursors.decode(&cursors.encode(2), 4, 9).unwrap_err();
+        assert_eq!(expired.reason(), ErrorReason::CursorExpired);
+        assert_eq!(expired.metadata(), [("earliest_cursor", cursors.encode(3))]);
+    }
+}

@@ -82,3 +82,55 @@ impl Ring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::SubscribeEventsResponse;
+
+    fn event(sequence: i64, bytes: usize) -> LiveEvent {
+        let response = SubscribeEventsResponse { cursor: "c".repeat(bytes - 2), frame: None };
+        LiveEvent { sequence, subject: Subject::default(), frame: response.into() }
+    }
+
+    fn ring(max_events: usize, max_bytes: usize, sequences: std::ops::RangeInclusive<i64>) -> Ring {
+        let mut ring = Ring::new(max_events, max_bytes);
+        sequences.for_each(|sequence| ring.push(event(sequence, 10)));
+        ring
+    }
+
+    fn after(ring: &Ring, position: i64, limit: usize) -> Option<Vec<i64>> {
+        match ring.after(position, limit) {
+            Window::Events(events) => Some(events.iter().map(|event| event.sequence).collect()),
+            Window::Nothing => Some(Vec::new()),
+            Window::Behind => None,
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_what_comes_next_or_learns_that_it_is_behind() {
+        let ring = ring(3, 1000, 1..=5);
+        assert_eq!(after(&ring, 1, 9), None);
+        assert_eq!(after(&ring, 2, 9), Some(vec![3, 4, 5]));
+        assert_eq!(after(&ring, 3, 1), Some(vec![4]));
+        assert_eq!(after(&ring, 5, 9), Some(vec![]));
+        assert_eq!(after(&ring, 7, 9), Some(vec![]));
+    }
+
+    #[test]
+    fn bytes_bound_it_too() {
+        assert_eq!(after(&ring(100, 25, 1..=5), 3, 9), Some(vec![4, 5]));
+        assert_eq!(after(&ring(100, 25, 1..=5), 2, 9), None);
+        assert_eq!(after(&ring(100, 5, 1..=5), 4, 9), None, "an event larger than the ring is in the journal only");
+    }
+
+    #[test]
+    fn it_never_has_a_gap() {
+        let mut ring = ring(10, 1000, 1..=3);
+        ring.push(event(7, 10));
+        assert_eq!(after(&ring, 3, 9), None);
+        assert_eq!(after(&ring, 6, 9), Some(vec![7]));
+        ring.restart(20);
+        assert_eq!((ring.head(), after(&ring, 20, 9), after(&ring, 19, 9)), (20, Some(vec![]), None));
+    }
+}
