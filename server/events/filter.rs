@@ -200,3 +200,166 @@ fn is_pattern(pattern: &str) -> bool {
 fn violation(field: String, description: String) -> Violation {
     Violation { field, description }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::ErrorReason;
+
+    fn resolve(name: &str) -> Result<String> {
+        match name.strip_prefix("nick_") {
+            Some(id) => Ok(id.to_owned()),
+            None if name == "nobody" => Err(Error::new(ErrorReason::ConnectionNotFound, "no such connection")),
+            None => Ok(name.to_owned()),
+        }
+    }
+
+    fn compile(filters: &[EventFilter]) -> Result<Filters> {
+        Filters::compile(filters, resolve)
+    }
+
+    fn types(patterns: &[&str]) -> EventFilter {
+        EventFilter {
+            event_types: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
+            ..EventFilter::default()
+        }
+    }
+
+    fn of_type(event_type: &str) -> Subject {
+        Subject { event_type: event_type.to_owned(), ..Subject::default() }
+    }
+
+    fn fields(filters: &[EventFilter]) -> Vec<String> {
+        let error = compile(filters).unwrap_err();
+        assert_eq!(error.reason(), ErrorReason::InvalidRequest);
+        error.violations().iter().map(|violation| violation.field.clone()).collect()
+    }
+
+    #[test]
+    fn no_filter_and_an_empty_filter_take_everything() {
+        assert!(compile(&[]).unwrap().pass(&Subject::default()));
+        assert!(compile(&[EventFilter::default()]).unwrap().pass(&of_type("x")));
+    }
+
+    #[test]
+    fn a_type_is_exact_and_a_prefix_ends_at_its_dot() {
+        let filters = compile(&[types(&["user.lifecycle.*", "user.session.start"])]).unwrap();
+        for (event_type, passes) in [
+            ("user.lifecycle.create", true),
+            ("user.lifecycle.delete.initiated", true),
+            ("user.lifecycle", false),
+            ("user.lifecycles.create", false),
+            ("user.session.start", true),
+            ("user.session.start.x", false),
+            ("", false),
+        ] {
+            assert_eq!(filters.pass(&of_type(event_type)), passes, "{event_type}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_named_by_id_or_nickname() {
+        let filter = |name: &str| EventFilter { connections: vec![name.to_owned()], ..EventFilter::default() };
+        let subject = Subject { connection_id: "a".to_owned(), ..Subject::default() };
+        assert!(compile(&[filter("a")]).unwrap().pass(&subject));
+        assert!(compile(&[filter("nick_a")]).unwrap().pass(&subject));
+        assert!(!compile(&[filter("b")]).unwrap().pass(&subject));
+        assert_eq!(compile(&[filter("nobody")]).unwrap_err().reason(), ErrorReason::ConnectionNotFound);
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_by_its_path() {
+        let good = types(&["user.session.start"]);
+        assert_eq!(fields(&[types(&["user.session.start", "user.*.create"])]), ["filters[0].event_types[1]"]);
+        for odd in ["*", "user*", ".*", "user..x", "user.", "user session", "user.lifecycle.**"] {
+            assert_eq!(fields(&[good.clone(), types(&[odd])]), ["filters[1].event_types[0]"], "{odd}");
+        }
+        assert_eq!(fields(&[types(&[""])]), ["filters[0].event_types[0]"]);
+        let cards = EventFilter { cards: vec![1, 0, 99], ..EventFilter::default() };
+        assert_eq!(fields(&[cards]), ["filters[0].cards[1]", "filters[0].cards[2]"]);
+        let actors = EventFilter { actor_ids: vec!["x".repeat(1025)], ..EventFilter::default() };
+        assert_eq!(fields(&[actors]), ["filters[0].actor_ids[0]"]);
+        let targets = EventFilter { target_ids: vec!["x".to_owned(); 1001], ..EventFilter::default() };
+        assert_eq!(fields(&[targets]), ["filters[0].target_ids"]);
+        assert_eq!(fields(&vec![good; 33]), ["filters"]);
+    }
+
+    #[test]
+    fn unknown_types_are_told_once_and_filtered_for() {
+        let asked =
+            types(&["user.lifecycle.create", "user.lifecylce.*", "user.life.create", "group.*", "user.life.create"]);
+        let filters = compile(&[asked]).unwrap();
+        assert_eq!(filters.unknown_event_types(), ["user.life.create", "user.lifecylce.*"]);
+        assert!(filters.pass(&of_type("user.life.create")));
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        "[abc]"
+    }
+
+    fn subject() -> impl Strategy<Value = Subject> {
+        (name(), name(), name(), vec(name(), 0..3), vec(name(), 0..3), vec(name(), 0..3), 1..14_i32).prop_map(
+            |(connection_id, event_type, actor_id, target_ids, application_ids, application_names, card)| Subject {
+                connection_id,
+                event_type,
+                card: EventCard::try_from(card).unwrap(),
+                actor_id,
+                target_ids,
+                application_ids,
+                application_names,
+            },
+        )
+    }
+
+    fn filter() -> impl Strategy<Value = EventFilter> {
+        let part = || vec(name(), 0..3);
+        (part(), part(), part(), part(), part(), part(), vec(1..14_i32, 0..3)).prop_map(
+            |(connections, event_types, application_names, application_instance_ids, actor_ids, target_ids, cards)| {
+                EventFilter {
+                    connections,
+                    cards,
+                    event_types,
+                    application_names,
+                    application_instance_ids,
+                    actor_ids,
+                    target_ids,
+                }
+            },
+        )
+    }
+
+    /// The sentence of the contract, word by word.
+    fn promised(filters: &[EventFilter], subject: &Subject) -> bool {
+        let part =
+            |values: &[String], found: &[String]| values.is_empty() || values.iter().any(|value| found.contains(value));
+        let one = std::slice::from_ref::<String>;
+        filters.is_empty()
+            || filters.iter().any(|filter| {
+                part(&filter.connections, one(&subject.connection_id))
+                    && (filter.cards.is_empty() || filter.cards.contains(&(subject.card as i32)))
+                    && part(&filter.event_types, one(&subject.event_type))
+                    && part(&filter.application_names, &subject.application_names)
+                    && part(&filter.application_instance_ids, &subject.application_ids)
+                    && part(&filter.actor_ids, one(&subject.actor_id))
+                    && part(&filter.target_ids, &subject.target_ids)
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_passes_any_of_the_filters_with_all_of_its_parts(filters in vec(filter(), 0..4), subject in subject()) {
+            prop_assert_eq!(compile(&filters).unwrap().pass(&subject), promised(&filters, &subject));
+        }
+
+        #[test]
+        fn no_filter_is_too_odd_to_be_checked(patterns in vec(".{0,12}", 0..4)) {
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            if let Err(error) = compile(&[types(&patterns)]) {
+                prop_assert_eq!(error.reason(), ErrorReason::InvalidRequest);
+            }
+        }
+    }
+}

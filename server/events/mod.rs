@@ -17,6 +17,9 @@ mod start;
 mod subject;
 mod subscription;
 
+#[cfg(test)]
+mod stream_tests;
+
 pub use card::{CARDS, CardType, card_of, event_type_of};
 pub use cursor::Cursors;
 pub use decode::{Decoded, decode};
