@@ -18,9 +18,11 @@ use crate::admin::{self, Readiness};
 use crate::cards::Runner;
 use crate::config::{Config, SecretKey};
 use crate::connections::{Connections, Credential, Store};
-use crate::events::Hub;
-use crate::grpc::{Applications, ConnectionApi, CustomApi, EventApi, EventHookApi, Groups, Unary, Users};
-use crate::journal::Journal;
+use crate::events::{Hub, HubLimits};
+use crate::grpc::{
+    Applications, ConnectionApi, CustomApi, EventApi, EventHookApi, Groups, ResolveConnection, Unary, Users,
+};
+use crate::journal::{Journal, Limits};
 use crate::metrics::Metrics;
 use crate::okta;
 use crate::proto::{DESCRIPTORS, server};
@@ -120,7 +122,11 @@ impl App {
             let (hub, stop) = (hub.clone(), hub_stop.clone());
             async move { hub.run(stop).await }
         });
-        let receiver = webhook::router(registry.clone(), journal, self.max_hook_body_bytes);
+        let receiver = webhook::router(
+            registry.clone(),
+            journal.clone(),
+            webhook::Options { max_body_bytes: self.max_hook_body_bytes, ..Default::default() },
+        );
         let http = serve_http(self.http, receiver, http_stop.clone());
         let admin = serve_http(self.admin, admin::router(readiness.clone(), metrics.clone()), hub_stop.clone());
 
@@ -144,9 +150,10 @@ impl App {
             .add_service(server::custom_api_service_server::CustomApiServiceServer::new(CustomApi(unary)))
             .add_service(server::event_hook_service_server::EventHookServiceServer::new(EventHookApi(hooks)))
             .add_service(server::event_service_server::EventServiceServer::new(EventApi::new(
+                journal.clone(),
                 hub,
-                connections,
                 stop.clone(),
+                resolver(connections),
             )));
 
         set_serving(&health).await;
@@ -172,6 +179,9 @@ impl App {
         hub_stop.cancel();
         finish("admin", admin, self.drain_timeout).await;
         let _ = following.await;
+        if let Err(error) = journal.close().await {
+            tracing::error!(%error, "the journal could not be closed");
+        }
         tracing::info!("stopped");
         outcome
     }
@@ -194,10 +204,15 @@ impl Parts {
         let local_url = format!("http://{}", addresses.http);
         let hooks = Hooks::new(store, sealer, connections.clone(), okta.clone(), config.public_url.clone(), local_url);
         hooks.load().await.map_err(failed)?;
-        let journal = Journal::open(&config.data_dir.join("journal.db")).map_err(failed)?;
-        let hub = Hub::new(journal.clone());
+        let journal = Journal::open(config.data_dir.join("journal.db"), Limits::default()).map_err(failed)?;
+        let hub = Hub::new(journal.clone(), &HubLimits::default());
         Ok(Self { connections, okta, hooks: Arc::new(hooks), journal, hub, metrics, readiness: Readiness::default() })
     }
+}
+
+/// Finds the id of a connection by id or nickname.
+fn resolver(connections: Connections) -> ResolveConnection {
+    Arc::new(move |name| Ok(connections.resolve(name)?.id.to_string()))
 }
 
 /// One server to a data directory: the journal has one writer.

@@ -4,6 +4,7 @@ mod applications;
 mod connections;
 mod custom_api;
 mod event_hooks;
+mod event_types;
 mod events;
 mod groups;
 pub mod status;
@@ -14,7 +15,7 @@ pub use self::applications::Applications;
 pub use self::connections::ConnectionApi;
 pub use self::custom_api::CustomApi;
 pub use self::event_hooks::EventHookApi;
-pub use self::events::EventApi;
+pub use self::events::{EventApi, ResolveConnection};
 pub use self::groups::Groups;
 pub use self::unary::Unary;
 pub use self::users::Users;
@@ -25,7 +26,7 @@ use crate::error::Error;
 use crate::proto::ErrorReason;
 
 /// The answer of an RPC that this version does not have yet.
-fn not_implemented(rpc: &str) -> Status {
+pub(crate) fn not_implemented(rpc: &str) -> Status {
     Error::new(ErrorReason::NotImplemented, format!("{rpc} is part of the API and not of this version yet")).into()
 }
 

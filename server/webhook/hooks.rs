@@ -9,13 +9,13 @@ use prost_types::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::registry::Registry;
+use super::registry::{AcceptedSecret, Hook, Registry};
 use crate::connections::{Connection, Connections, HookRow, Store, secret_failed};
 use crate::error::{Error, Result};
-use crate::events::catalogue;
+use crate::events::{CARDS, catalogue, event_type_of};
 use crate::okta::record::Projection;
 use crate::okta::{Answer, Call, Client, Endpoint, HttpMethod, Repeat};
-use crate::proto::{ErrorReason, EventCard, EventHook, EventHookHealth, EventHookStatus, RegisterEventHookRequest};
+use crate::proto::{ErrorReason, EventCard, EventHook, EventHookStatus, RegisterEventHookRequest};
 use crate::secret::{Sealer, random_id, random_secret};
 
 const MANAGE: &str = "okta.eventHooks.manage";
@@ -77,9 +77,14 @@ impl Hooks {
     pub async fn load(&self) -> Result<()> {
         for row in self.store.hooks().await? {
             let secret = self.sealer.open(&row.id, &row.sealed).map_err(secret_failed)?;
-            self.registry.insert(&row.id, &row.connection_id, secret);
+            self.answer_for(&row, secret);
         }
         Ok(())
+    }
+
+    fn answer_for(&self, row: &HookRow, secret: SecretString) {
+        let secrets = vec![AcceptedSecret { secret, until: None }];
+        self.registry.insert(row.id.as_str(), Hook { connection_id: row.connection_id.clone(), secrets });
     }
 
     /// Makes hooks on the org, and has Okta verify them.
@@ -127,7 +132,7 @@ impl Hooks {
         let call = Call::new(CREATE, &[]).json(&okta_hook(&row, types, &secret));
         // We answer for the hook before Okta knows of it: its verification comes at once.
         self.store.put_hook(row.clone()).await?;
-        self.registry.insert(&row.id, &row.connection_id, secret);
+        self.answer_for(&row, secret);
         let registered = self.create_and_verify(connection, &mut row, &call, deadline).await;
         match registered {
             Ok(()) => {
@@ -299,9 +304,6 @@ impl Hooks {
     }
 
     fn show(&self, row: &HookRow, status: EventHookStatus) -> EventHook {
-        let health = self.registry.health(&row.id);
-        let (last_error, last_error_time) =
-            health.last_error.clone().map_or((String::new(), None), |(text, time)| (text, Some(time.into())));
         EventHook {
             id: row.id.clone(),
             okta_id: row.okta_id.clone(),
@@ -312,17 +314,7 @@ impl Hooks {
             status: status.into(),
             verified: row.verified,
             created: row.created.parse().ok(),
-            health: Some(EventHookHealth {
-                last_delivery: health.last_delivery.map(Into::into),
-                deliveries_accepted: health.accepted,
-                deliveries_refused: health.refused,
-                deliveries_failed: health.failed,
-                events_stored: health.events_stored,
-                events_repeated: health.events_repeated,
-                events_unreadable: health.events_unreadable,
-                last_error,
-                last_error_time,
-            }),
+            health: self.registry.health(&row.id),
         }
     }
 }
@@ -333,11 +325,11 @@ fn wanted_types(request: &RegisterEventHookRequest) -> Result<Vec<String>> {
     for (at, card) in request.cards.iter().enumerate() {
         match EventCard::try_from(*card) {
             Ok(EventCard::CustomWebhook) => {
-                let eligible = catalogue::all().iter().filter(|entry| entry.hook_eligible);
-                types.extend(eligible.map(|entry| entry.event_type.clone()));
+                let eligible = catalogue::entries().iter().filter(|entry| entry.hook_eligible);
+                types.extend(eligible.map(|entry| entry.event_type.to_owned()));
             }
             Ok(card) if card != EventCard::Unspecified => {
-                types.extend(catalogue::hook_types_of(card).map(str::to_owned));
+                types.extend(event_type_of(card).map(str::to_owned));
             }
             _ => return Err(Error::invalid(format!("cards[{at}]"), format!("is {card}, which is no card"))),
         }
@@ -356,7 +348,7 @@ fn wanted_types(request: &RegisterEventHookRequest) -> Result<Vec<String>> {
         }
     }
     if types.is_empty() {
-        types.extend(catalogue::card_types().map(str::to_owned));
+        types.extend(CARDS.iter().map(|card| card.event_type.to_owned()));
     }
     types.sort();
     types.dedup();

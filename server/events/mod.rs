@@ -1,0 +1,34 @@
+//! Events on their way out: decoded from the journal, filtered, encoded once, and streamed.
+
+mod card;
+pub mod catalogue;
+mod closing;
+mod cursor;
+mod decode;
+mod filter;
+mod frame;
+mod hub;
+mod intake;
+mod list;
+mod options;
+mod project;
+mod ring;
+mod start;
+mod subject;
+mod subscription;
+
+#[cfg(test)]
+mod stream_tests;
+
+pub use card::{CARDS, CardType, card_of, event_type_of};
+pub use cursor::Cursors;
+pub use decode::{Decoded, decode};
+pub use filter::Filters;
+pub use frame::Frame;
+pub use hub::{Hub, HubLimits};
+pub use intake::new_event;
+pub use list::page;
+pub use options::Options;
+pub use start::{Bounds, Start};
+pub use subject::Subject;
+pub use subscription::Subscription;

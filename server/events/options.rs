@@ -1,0 +1,80 @@
+//! What a subscription asks for, checked: nothing that cannot be gets past here.
+
+use std::time::Duration;
+
+use super::filter::Filters;
+use super::start::Start;
+use crate::error::{Error, Result};
+use crate::proto::subscribe_events_request::Start as RequestedStart;
+use crate::proto::{ErrorReason, SubscribeEventsRequest};
+
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(30);
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a subscription asks for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to start.
+    pub start: Start,
+    /// With an expired cursor: start at the earliest event, after a gap notice.
+    pub earliest_if_expired: bool,
+    /// Which events to take.
+    pub filters: Filters,
+    /// How often a heartbeat comes.
+    pub heartbeat: Duration,
+    /// End after this many events.
+    pub stop_after_events: Option<i64>,
+    /// End once what was there at the start has been sent.
+    pub stop_when_caught_up: bool,
+}
+
+impl Options {
+    /// Reads a request; `resolve` turns a connection's id or nickname into its id.
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming the field; `NotImplemented` naming the option; what `resolve` answers.
+    pub fn read(request: &SubscribeEventsRequest, resolve: impl Fn(&str) -> Result<String>) -> Result<Self> {
+        if request.enrich_user_groups {
+            return Err(later("enrich_user_groups"));
+        }
+        Ok(Self {
+            start: start(request)?,
+            earliest_if_expired: request.start_at_earliest_if_expired,
+            filters: Filters::compile(&request.filters, resolve)?,
+            heartbeat: heartbeat(request)?,
+            stop_after_events: stop_after_events(request)?,
+            stop_when_caught_up: request.stop_when_caught_up,
+        })
+    }
+}
+
+fn start(request: &SubscribeEventsRequest) -> Result<Start> {
+    match &request.start {
+        None => Ok(Start::Latest),
+        Some(RequestedStart::AfterCursor(cursor)) => Ok(Start::After(cursor.clone())),
+        Some(RequestedStart::StartTime(time)) => Start::time(*time),
+        Some(RequestedStart::Position(position)) => Start::position(*position, Start::Latest),
+        Some(RequestedStart::Consumer(_)) => Err(later("consumer")),
+    }
+}
+
+fn heartbeat(request: &SubscribeEventsRequest) -> Result<Duration> {
+    let Some(interval) = request.heartbeat_interval else { return Ok(DEFAULT_HEARTBEAT) };
+    let interval = Duration::try_from(interval).ok();
+    interval
+        .filter(|interval| (SHORTEST_HEARTBEAT..=LONGEST_HEARTBEAT).contains(interval))
+        .ok_or_else(|| Error::invalid("heartbeat_interval", "must be from 1 s to 30 s"))
+}
+
+fn stop_after_events(request: &SubscribeEventsRequest) -> Result<Option<i64>> {
+    match request.stop_after_events {
+        0 => Ok(None),
+        events if events > 0 => Ok(Some(events)),
+        _ => Err(Error::invalid("stop_after_events", "must not be negative")),
+    }
+}
+
+fn later(option: &str) -> Error {
+    Error::new(ErrorReason::NotImplemented, format!("this version does not have the option {option} yet"))
+}

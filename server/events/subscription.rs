@@ -1,0 +1,257 @@
+//! One stream of events: opened, replayed from the journal, then live, until one side ends it.
+//!
+//! It is pulled: nothing is read before the caller has taken what came before, so that a slow caller costs one batch of memory and
+//! holds up nobody. Events and heartbeats leave by the same door, so that no heartbeat overtakes an event.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::Stream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Frame;
+use super::closing::Ending;
+use super::filter::Filters;
+use super::hub::{Hub, HubReader};
+use super::options::Options;
+use super::ring::{LiveEvent, Window};
+use super::start::Bounds;
+use crate::error::{Error, Result};
+use crate::journal::StoredEvent;
+use crate::proto::subscribe_events_response::Frame as Kind;
+use crate::proto::{Gap, GapState, Heartbeat, Opened, SubscribeEventsResponse};
+
+/// Live events that a stream takes from the ring at a time.
+const LIVE_EVENTS: usize = 64;
+/// Events that a stream reads from the journal at a time.
+const REPLAY_EVENTS: usize = 256;
+/// Bytes of events that a stream reads from the journal at a time: with it, the memory of a stream is bounded.
+const REPLAY_BYTES: usize = 256 << 10;
+
+/// A stream of events.
+pub struct Subscription {
+    reader: HubReader,
+    filters: Filters,
+    shutdown: CancellationToken,
+    stage: Stage,
+    /// Everything up to here has been sent or filtered out: the cursor of whatever frame comes next that is no event.
+    position: i64,
+    /// Everything up to here has been looked at; what passed the filters and is not sent yet is `ready`.
+    examined: i64,
+    ready: VecDeque<(i64, Frame)>,
+    /// The head at the start, when that is where to stop.
+    stop_at: Option<i64>,
+    /// How many more events to send, when that is when to stop.
+    remaining: Option<i64>,
+    heartbeat_interval: Duration,
+    heartbeat_due: Instant,
+}
+
+enum Stage {
+    /// The first frames are on their way.
+    Opening(VecDeque<Frame>),
+    /// Events are.
+    Following,
+    /// The closing frame has been sent; an error may follow it.
+    Ended(Option<Error>),
+}
+
+impl Subscription {
+    /// Opens a stream on the log of `hub`; it ends when `shutdown` is cancelled.
+    ///
+    /// # Errors
+    /// Those of the start's cursor; `StorageUnavailable`.
+    pub async fn open(hub: &Hub, options: Options, shutdown: &CancellationToken) -> Result<Self> {
+        let reader = hub.reader();
+        let bounds = options.start.resolve(hub.journal(), hub.cursors(), options.earliest_if_expired).await?;
+        let mut opening = VecDeque::from([opened(hub, &options, &bounds)]);
+        if bounds.expired {
+            opening.push_back(expired(hub, &bounds));
+        }
+        Ok(Self {
+            reader,
+            // A token of its own: looking at it contends with no other stream.
+            shutdown: shutdown.child_token(),
+            stage: Stage::Opening(opening),
+            position: bounds.after,
+            examined: bounds.after,
+            ready: VecDeque::new(),
+            stop_at: options.stop_when_caught_up.then_some(bounds.head),
+            remaining: options.stop_after_events,
+            heartbeat_interval: options.heartbeat,
+            heartbeat_due: Instant::now() + options.heartbeat,
+            filters: options.filters,
+        })
+    }
+
+    /// The frames, one by one; an error is the last item.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Frame>> + Send + 'static {
+        futures_util::stream::unfold(self, |mut subscription| async move {
+            subscription.next().await.map(|item| (item, subscription))
+        })
+    }
+
+    /// The next frame; `None` when the stream is over.
+    pub async fn next(&mut self) -> Option<Result<Frame>> {
+        loop {
+            match &mut self.stage {
+                Stage::Opening(frames) => match frames.pop_front() {
+                    Some(frame) => return Some(Ok(frame)),
+                    None => self.stage = Stage::Following,
+                },
+                Stage::Following => {
+                    if let Some(frame) = self.due() {
+                        return Some(Ok(frame));
+                    }
+                    if let Err(ending) = self.advance().await {
+                        return Some(Ok(self.close(ending)));
+                    }
+                }
+                Stage::Ended(error) => return error.take().map(Err),
+            }
+        }
+    }
+
+    /// What is to be sent now, if anything.
+    fn due(&mut self) -> Option<Frame> {
+        if let Some(ending) = self.ending() {
+            return Some(self.close(ending));
+        }
+        if Instant::now() >= self.heartbeat_due {
+            return Some(self.heartbeat());
+        }
+        let (sequence, frame) = self.ready.pop_front()?;
+        self.position = if self.ready.is_empty() { self.examined } else { sequence };
+        if let Some(remaining) = &mut self.remaining {
+            *remaining -= 1;
+        }
+        Some(frame)
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        if self.shutdown.is_cancelled() {
+            Some(Ending::ServerStopping)
+        } else if self.remaining == Some(0) {
+            Some(Ending::StopAfterEvents)
+        } else if self.stop_at.is_some_and(|stop| self.position >= stop) {
+            Some(Ending::CaughtUp)
+        } else {
+            None
+        }
+    }
+
+    /// Looks at what comes next in the log, or waits for it, or until something else is due.
+    async fn advance(&mut self) -> std::result::Result<(), Ending> {
+        match self.reader.after(self.position, LIVE_EVENTS) {
+            Window::Events(events) => self.take_live(&events),
+            Window::Behind => self.replay().await?,
+            Window::Nothing => {
+                tokio::select! {
+                    biased;
+                    () = self.shutdown.cancelled() => {}
+                    () = self.reader.passed(self.position) => {}
+                    () = tokio::time::sleep_until(self.heartbeat_due) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_live(&mut self, events: &[Arc<LiveEvent>]) {
+        for event in events.iter().take_while(|event| self.stop_at.is_none_or(|stop| event.sequence <= stop)) {
+            self.examined = event.sequence;
+            if self.filters.pass(&event.subject) {
+                self.ready.push_back((event.sequence, event.frame.clone()));
+            }
+        }
+        self.skip_filtered();
+    }
+
+    async fn replay(&mut self) -> std::result::Result<(), Ending> {
+        let read = self.reader.hub().journal().read(self.position, REPLAY_EVENTS, REPLAY_BYTES).await;
+        let events = read.map_err(Ending::LogUnavailable)?;
+        if events.first().map(|event| event.sequence) != Some(self.position + 1) {
+            let earliest = self.reader.hub().journal().earliest().await.map_err(Ending::LogUnavailable)?;
+            let earliest_cursor = self.reader.hub().cursors().encode(earliest - 1);
+            return Err(Ending::CursorExpired { earliest_cursor });
+        }
+        self.take_stored(events);
+        Ok(())
+    }
+
+    fn take_stored(&mut self, events: Vec<StoredEvent>) {
+        let hub = self.reader.hub().clone();
+        let stop = self.stop_at.unwrap_or(i64::MAX);
+        for event in events.into_iter().take_while(|event| event.sequence <= stop) {
+            self.examined = event.sequence;
+            let decoded = hub.decode(event);
+            if self.filters.pass(&decoded.subject) {
+                self.ready.push_back((self.examined, hub.encode(decoded.event)));
+            }
+        }
+        self.skip_filtered();
+    }
+
+    /// Where nothing passed the filters, there is nothing to send before the cursor may move.
+    fn skip_filtered(&mut self) {
+        if self.ready.is_empty() {
+            self.position = self.examined;
+        }
+    }
+
+    fn heartbeat(&mut self) -> Frame {
+        self.heartbeat_due = Instant::now() + self.heartbeat_interval;
+        let head = self.reader.hub().journal().head();
+        frame(
+            self.reader.hub(),
+            self.position,
+            Kind::Heartbeat(Heartbeat {
+                sent: Some(SystemTime::now().into()),
+                backlog: (head - self.position).max(0),
+                watermarks: Vec::new(),
+            }),
+        )
+    }
+
+    fn close(&mut self, ending: Ending) -> Frame {
+        let closing = ending.closing();
+        self.stage = Stage::Ended(ending.into_error());
+        frame(self.reader.hub(), self.position, Kind::Closing(closing))
+    }
+}
+
+fn frame(hub: &Hub, position: i64, kind: Kind) -> Frame {
+    Frame::from(SubscribeEventsResponse { cursor: hub.cursors().encode(position), frame: Some(kind) })
+}
+
+fn opened(hub: &Hub, options: &Options, bounds: &Bounds) -> Frame {
+    frame(
+        hub,
+        bounds.after,
+        Kind::Opened(Opened {
+            earliest_cursor: hub.cursors().encode(bounds.earliest - 1),
+            head_cursor: hub.cursors().encode(bounds.head),
+            backlog: bounds.head - bounds.after,
+            heartbeat_interval: options.heartbeat.try_into().ok(),
+            unknown_event_types: options.filters.unknown_event_types().to_vec(),
+            lease: String::new(),
+        }),
+    )
+}
+
+/// The log does not reach back to where the stream was to start.
+fn expired(hub: &Hub, bounds: &Bounds) -> Frame {
+    frame(
+        hub,
+        bounds.after,
+        Kind::Gap(Gap {
+            gap_id: format!("log-{}", bounds.earliest),
+            state: GapState::Unrecoverable.into(),
+            reason: "the event log does not reach back to the cursor: the stream starts at its earliest event"
+                .to_owned(),
+            ..Gap::default()
+        }),
+    )
+}

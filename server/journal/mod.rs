@@ -1,0 +1,148 @@
+//! The only truth about events: a durable, ordered log of what Okta sent, raw.
+//!
+//! An append returns once its events are on disk; readers read from a sequence on. Slow readers, restarts and replays are one
+//! mechanism: read the log from where you were. The interface holds nothing that only SQLite can do.
+
+mod event;
+mod identity;
+mod reader;
+mod schema;
+mod store;
+mod time;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use prost_types::Timestamp;
+use tokio::sync::watch;
+
+pub use event::{Appended, NewEvent, Source, StoredEvent};
+pub(crate) use identity::ID_BYTES;
+pub use identity::Identity;
+pub use reader::{LogStatus, SourceStatus};
+pub use time::now;
+
+use crate::error::Result;
+use reader::Reader;
+use store::Store;
+use writer::Writer;
+
+/// What the journal may take of the machine.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Appends that may wait for the writer; further ones wait before the queue. The webhook bounds the bytes of each.
+    pub queued_appends: usize,
+    /// Events that share one commit at most: it bounds how long an append waits for those of others.
+    pub commit_events: usize,
+    /// Bytes of events that share one commit at most.
+    pub commit_bytes: usize,
+    /// Connections that read at the same time, each with a page cache of its own.
+    pub readers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queued_appends: 256, commit_events: 4096, commit_bytes: 4 << 20, readers: 4 }
+    }
+}
+
+/// The log of events. Cloning shares it.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Journal {
+    /// Opens the log in the file `path`, and makes it where there is none.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the file cannot be opened, is no journal, or was written by a newer version.
+    pub fn open(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
+        let store = Store::new(path.as_ref());
+        let identity = store.prepare()?;
+        let reader = Reader::new(store.clone(), limits.readers);
+        let writer = Writer::start(store, &limits)?;
+        Ok(Self(Arc::new(Inner { identity, writer, reader })))
+    }
+
+    /// Who this journal is: cursors are bound to it.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Adds events at the end, in their order, and returns once they are durable. One that is there already, by connection and
+    /// uuid, is counted as repeated and left as it was.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when they could not be stored; none of them counts as stored then.
+    pub async fn append(&self, events: Vec<NewEvent>) -> Result<Appended> {
+        self.0.writer.append(events).await
+    }
+
+    /// The events after `after`, in order: at most `limit_events`, and no more once they have `limit_bytes`, but one at least
+    /// where there is one.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the log cannot be read.
+    pub async fn read(&self, after: i64, limit_events: usize, limit_bytes: usize) -> Result<Vec<StoredEvent>> {
+        self.0.reader.run(move |connection| reader::events(connection, after, limit_events, limit_bytes)).await
+    }
+
+    /// Sequence of the newest event, 0 when there never was one.
+    pub fn head(&self) -> i64 {
+        *self.0.writer.head().borrow()
+    }
+
+    /// Follows [`Journal::head`].
+    pub fn watch_head(&self) -> watch::Receiver<i64> {
+        self.0.writer.head().clone()
+    }
+
+    /// Sequence of the oldest event that is still there; of the next one to come when there is none.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the log cannot be read.
+    pub async fn earliest(&self) -> Result<i64> {
+        self.0.reader.run(reader::earliest).await
+    }
+
+    /// Sequence of the first event that was published at `time` or later; of the next one to come when there is none.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the log cannot be read.
+    pub async fn find_by_published_time(&self, time: Timestamp) -> Result<i64> {
+        let micros = time::to_micros(&time);
+        self.0.reader.run(move |connection| reader::first_published_since(connection, micros)).await
+    }
+
+    /// What the log holds.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the log cannot be read.
+    pub async fn status(&self) -> Result<LogStatus> {
+        self.0.reader.status().await
+    }
+
+    /// Writes everything back into the main file and ends the writer. Appends fail from then on; reading goes on.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the write-back failed; what was appended is durable all the same.
+    pub async fn close(&self) -> Result<()> {
+        self.0.writer.close().await
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("id", &self.0.identity.id()).field("head", &self.head()).finish()
+    }
+}

@@ -1,0 +1,279 @@
+//! The one writer: a thread that commits together what has queued up, and answers each append once it is durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::store::{Attempt, Failure, Store};
+use super::{Appended, Limits, NewEvent, Source, time};
+use crate::error::{Error, Result};
+
+/// How far ahead of our clock Okta's may be, in microseconds (a day). An event of a later time counts as of this one where events
+/// are looked up by time, so that a single odd one does not spoil the search for good.
+const MAX_AHEAD_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+/// The door to the writer's thread.
+pub(super) struct Writer {
+    commands: mpsc::Sender<Command>,
+    head: watch::Receiver<i64>,
+}
+
+enum Command {
+    Append(Append),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+struct Append {
+    events: Vec<NewEvent>,
+    answer: oneshot::Sender<Result<Appended>>,
+}
+
+impl Writer {
+    pub(super) fn start(store: Store, limits: &Limits) -> Result<Self> {
+        let (commands, queue) = mpsc::channel(limits.queued_appends.max(1));
+        let (publish_head, head) = watch::channel(0);
+        let mut thread = Thread { store, connection: None, publish_head, limits: limits.clone() };
+        thread.connection().map_err(|failure| failure.into_error("opened"))?;
+        thread::Builder::new()
+            .name("journal-writer".to_owned())
+            .spawn(move || thread.run(queue))
+            .map_err(|error| Failure::from(error).into_error("written"))?;
+        Ok(Self { commands, head })
+    }
+
+    pub(super) async fn append(&self, events: Vec<NewEvent>) -> Result<Appended> {
+        if events.is_empty() {
+            return Ok(Appended::default());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Append(Append { events, answer })).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    pub(super) async fn close(&self) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        if self.commands.send(Command::Close(answer)).await.is_err() {
+            return Ok(());
+        }
+        answered.await.unwrap_or(Ok(()))
+    }
+
+    pub(super) fn head(&self) -> &watch::Receiver<i64> {
+        &self.head
+    }
+}
+
+fn closed() -> Error {
+    Failure::Closed.into_error("written")
+}
+
+struct Thread {
+    store: Store,
+    /// None after a failure: the next commit opens a fresh one, so that a disk that was full is tried again.
+    connection: Option<Connection>,
+    publish_head: watch::Sender<i64>,
+    limits: Limits,
+}
+
+impl Thread {
+    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        while let Some(command) = queue.blocking_recv() {
+            let mut next = Some(command);
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Append(first) => next = self.commit_group(first, &mut queue),
+                    Command::Close(answer) => {
+                        let _ = answer.send(self.write_back());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Commits `first` with the appends that have queued up behind it; answers the command that ended the group, if any did.
+    fn commit_group(&mut self, first: Append, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let mut room = Room { events: self.limits.commit_events, bytes: self.limits.commit_bytes };
+        let mut group = Vec::new();
+        let mut next = Some(Command::Append(first));
+        while let Some(Command::Append(append)) = next {
+            let more = room.take(&append.events);
+            group.push(append);
+            next = if more { queue.try_recv().ok() } else { None };
+        }
+        self.commit_and_answer(group);
+        next
+    }
+
+    fn commit_and_answer(&mut self, group: Vec<Append>) {
+        match self.commit(&group) {
+            Ok(appended) => {
+                for (append, appended) in group.into_iter().zip(appended) {
+                    let _ = append.answer.send(Ok(appended));
+                }
+            }
+            Err(failure) => {
+                self.connection = None;
+                let error = failure.into_error("written");
+                tracing::error!(%error, appends = group.len(), "events could not be stored");
+                for append in group {
+                    let _ = append.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, group: &[Append]) -> Attempt<Vec<Appended>> {
+        let connection = self.connection()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut tail = Tail::read(&transaction)?;
+        let mut sources = HashMap::new();
+        let mut appended = Vec::with_capacity(group.len());
+        for append in group {
+            appended.push(insert(&transaction, &append.events, &mut tail, &mut sources)?);
+        }
+        count(&transaction, &sources, tail.received)?;
+        transaction.commit()?;
+        self.publish(tail.sequence);
+        Ok(appended)
+    }
+
+    /// The connection, opened again after a failure. A commit that failed may have happened all the same: the head is read anew.
+    fn connection(&mut self) -> Attempt<&mut Connection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = self.store.open_writer()?;
+                self.publish(head(&connection)?);
+                connection
+            }
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    fn publish(&self, head: i64) {
+        self.publish_head.send_if_modified(|published| std::mem::replace(published, head) != head);
+    }
+
+    fn write_back(&mut self) -> Result<()> {
+        let write_back = |connection: &mut Connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(Failure::from)
+        };
+        self.connection().and_then(write_back).map_err(|failure| failure.into_error("written back"))
+    }
+}
+
+/// What a group commit has room for.
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes up the room of an append; answers whether any is left.
+    fn take(&mut self, events: &[NewEvent]) -> bool {
+        self.events = self.events.saturating_sub(events.len());
+        self.bytes = self.bytes.saturating_sub(events.iter().map(NewEvent::size).sum());
+        self.events > 0 && self.bytes > 0
+    }
+}
+
+/// The end of the log while a group is added to it.
+struct Tail {
+    sequence: i64,
+    published_max: i64,
+    received: i64,
+}
+
+impl Tail {
+    fn read(transaction: &Transaction<'_>) -> rusqlite::Result<Self> {
+        let mut select =
+            transaction.prepare_cached("SELECT sequence, published_max FROM events ORDER BY sequence DESC LIMIT 1")?;
+        let mut rows = select.query([])?;
+        let (sequence, published_max) = match rows.next()? {
+            Some(row) => (row.get(0)?, row.get(1)?),
+            None => (0, i64::MIN),
+        };
+        Ok(Self { sequence, published_max, received: time::to_micros(&time::now()) })
+    }
+}
+
+/// What a group adds to an org: events, and whether a hook delivered any.
+#[derive(Default)]
+struct Added {
+    events: i64,
+    by_hook: bool,
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    events: &[NewEvent],
+    tail: &mut Tail,
+    sources: &mut HashMap<Arc<str>, Added>,
+) -> rusqlite::Result<Appended> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO events
+            (sequence, connection_id, uuid, event_type, published, published_max, received, source, envelope, raw)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (connection_id, uuid) DO NOTHING",
+    )?;
+    let mut appended = Appended::default();
+    for event in events {
+        let published = event.published.as_ref().map(time::to_micros);
+        let by_time = published.unwrap_or(tail.received).min(tail.received + MAX_AHEAD_MICROS);
+        let published_max = tail.published_max.max(by_time);
+        let inserted = insert.execute((
+            tail.sequence + 1,
+            &event.connection_id,
+            &event.uuid,
+            &event.event_type,
+            published,
+            published_max,
+            tail.received,
+            event.source.stored(),
+            &event.envelope,
+            &event.raw,
+        ))?;
+        let source = sources.entry(event.connection_id.clone()).or_default();
+        source.by_hook |= event.source == Source::Hook;
+        if inserted == 0 {
+            appended.repeated += 1;
+            continue;
+        }
+        appended.stored += 1;
+        source.events += 1;
+        tail.sequence += 1;
+        tail.published_max = published_max;
+    }
+    Ok(appended)
+}
+
+fn count(transaction: &Transaction<'_>, sources: &HashMap<Arc<str>, Added>, received: i64) -> rusqlite::Result<()> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO sources (connection_id, events, last_hook_delivery) VALUES (?1, ?2, ?3)
+         ON CONFLICT (connection_id) DO UPDATE SET
+            events = events + excluded.events,
+            last_hook_delivery = coalesce(excluded.last_hook_delivery, last_hook_delivery)",
+    )?;
+    for (connection_id, added) in sources {
+        upsert.execute((connection_id, added.events, added.by_hook.then_some(received)))?;
+    }
+    Ok(())
+}
+
+fn head(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT coalesce(max(sequence), 0) FROM events", [], |row| row.get(0))
+}
+
+impl Source {
+    /// How the source stands in the table.
+    pub(super) fn stored(self) -> i64 {
+        match self {
+            Self::Hook => 1,
+            Self::SystemLog => 2,
+        }
+    }
+}
