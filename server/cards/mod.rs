@@ -3,7 +3,9 @@
 //! Whatever else a card needs (finding the connection, sending, retrying, counting) is done by one runner for all of them, so
 //! that no card can differ by accident.
 
+pub mod applications;
 pub mod custom_api;
+mod expression;
 mod fields;
 pub mod groups;
 mod project;
@@ -35,11 +37,27 @@ pub trait Card {
     /// `INVALID_REQUEST` with the fields that are wrong.
     fn call(request: &Self::Request) -> Result<Call>;
 
+    /// A call that goes before that one, for a card that needs two; most need none.
+    ///
+    /// # Errors
+    /// As [`Card::call`].
+    fn call_before(_: &Self::Request) -> Result<Option<Call>> {
+        Ok(None)
+    }
+
     /// The response that Okta's answer means.
     ///
     /// # Errors
     /// `OKTA_ANSWER_UNREADABLE` when it is not what the endpoint answers at all. An odd field is no reason to fail.
     fn answer(request: &Self::Request, answer: &Answer) -> Result<Self::Response>;
+
+    /// The response that both answers mean, where there was a call before.
+    ///
+    /// # Errors
+    /// As [`Card::answer`].
+    fn answer_both(request: &Self::Request, _before: &Answer, answer: &Answer) -> Result<Self::Response> {
+        Self::answer(request, answer)
+    }
 
     /// The field of the request that Okta means by a name in its error causes.
     fn field(okta_name: &str) -> String {
@@ -65,15 +83,31 @@ macro_rules! names_connection {
 
 names_connection!(
     AddUserToGroupRequest,
+    AssignUserToAppForSsoRequest,
+    AssignUserToAppForSsoAndProvisioningRequest,
+    ClearUserSessionsRequest,
     CreateUserRequest,
     CustomApiActionRequest,
     DeactivateUserRequest,
+    DeleteUserRequest,
+    GetAppUserSchemaRequest,
+    GetAssignedUserForAppRequest,
     GetUserGroupsRequest,
+    GetUserSchemaRequest,
+    ListApplicationsRequest,
     ListGroupMembersRequest,
+    ListUsersAssignedToAppRequest,
+    ListUsersWithFilterRequest,
+    ListUsersWithSearchRequest,
     ReadGroupRequest,
     ReadUserRequest,
+    RemoveUserFromAppRequest,
     RemoveUserFromGroupRequest,
+    SearchGroupsRequest,
     SearchUsersRequest,
+    UpdateAppCredentialsForAssignedUserRequest,
+    UpdateAppProfileForAssignedUserRequest,
+    UpdateUserRequest,
 );
 
 /// A card as the catalogue lists it.
@@ -91,16 +125,32 @@ const fn listed<C: Card>() -> Listed {
     Listed { title: C::TITLE, rpc: C::RPC, endpoint: C::ENDPOINT }
 }
 
-/// Every card there is.
+/// Every card there is, and the three RPCs that their drop-downs and dynamic fields stand on.
 pub const CATALOGUE: &[Listed] = &[
     listed::<users::CreateUser>(),
     listed::<users::ReadUser>(),
+    listed::<users::UpdateUser>(),
     listed::<users::DeactivateUser>(),
+    listed::<users::DeleteUser>(),
     listed::<users::SearchUsers>(),
+    listed::<users::ListUsersWithFilter>(),
+    listed::<users::ListUsersWithSearch>(),
     listed::<users::GetUserGroups>(),
+    listed::<users::ClearUserSessions>(),
+    listed::<users::GetUserSchema>(),
     listed::<groups::ReadGroup>(),
+    listed::<groups::SearchGroups>(),
     listed::<groups::ListGroupMembers>(),
     listed::<groups::AddUserToGroup>(),
     listed::<groups::RemoveUserFromGroup>(),
+    listed::<applications::AssignUserToAppForSso>(),
+    listed::<applications::AssignUserToAppForSsoAndProvisioning>(),
+    listed::<applications::GetAssignedUserForApp>(),
+    listed::<applications::ListUsersAssignedToApp>(),
+    listed::<applications::RemoveUserFromApp>(),
+    listed::<applications::UpdateAppCredentialsForAssignedUser>(),
+    listed::<applications::UpdateAppProfileForAssignedUser>(),
+    listed::<applications::ListApplications>(),
+    listed::<applications::GetAppUserSchema>(),
     listed::<custom_api::CustomApiAction>(),
 ];

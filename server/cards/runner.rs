@@ -24,16 +24,27 @@ impl Runner {
     pub async fn run<C: Card>(&self, request: &C::Request, deadline: Instant) -> (Trace, Result<C::Response>) {
         // The request is looked at before the connection: what is wrong with it is wrong on every connection.
         let prepared = C::call(request).and_then(|call| {
+            let before = C::call_before(request)?;
             let connection = self.connections.resolve(request.connection())?;
-            Ok((connection, call))
+            Ok((connection, before, call))
         });
-        let (connection, call) = match prepared {
+        let (connection, before, call) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return (Trace::default(), Err(error)),
         };
-        let (trace, answer) = self.okta.send(&connection, &call, deadline).await;
-        let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer(request, &answer));
-        (trace, response)
+        let Some(before) = before else {
+            let (trace, answer) = self.okta.send(&connection, &call, deadline).await;
+            let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer(request, &answer));
+            return (trace, response);
+        };
+        let (first, before) = self.okta.send(&connection, &before, deadline).await;
+        let before = match before {
+            Ok(before) => before,
+            Err(error) => return (first, Err(name_fields::<C>(error))),
+        };
+        let (second, answer) = self.okta.send(&connection, &call, deadline).await;
+        let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer_both(request, &before, &answer));
+        (first.then(second), response)
     }
 }
 

@@ -1,6 +1,11 @@
 //! `ApplicationService`.
 
 use super::{Unary, card_service};
+use crate::cards::applications::{
+    AssignUserToAppForSso, AssignUserToAppForSsoAndProvisioning, GetAppUserSchema, GetAssignedUserForApp,
+    ListApplications, ListUsersAssignedToApp, RemoveUserFromApp, UpdateAppCredentialsForAssignedUser,
+    UpdateAppProfileForAssignedUser,
+};
 use crate::proto::server::application_service_server::ApplicationService;
 
 /// Serves `ApplicationService`.
@@ -8,16 +13,13 @@ use crate::proto::server::application_service_server::ApplicationService;
 pub struct Applications(pub Unary);
 
 card_service!(ApplicationService for Applications {
-    @missing assign_user_to_app_for_sso(AssignUserToAppForSsoRequest) -> AssignUserToAppForSsoResponse;
-    @missing assign_user_to_app_for_sso_and_provisioning(AssignUserToAppForSsoAndProvisioningRequest)
-        -> AssignUserToAppForSsoAndProvisioningResponse;
-    @missing get_assigned_user_for_app(GetAssignedUserForAppRequest) -> GetAssignedUserForAppResponse;
-    @missing list_users_assigned_to_app(ListUsersAssignedToAppRequest) -> ListUsersAssignedToAppResponse;
-    @missing remove_user_from_app(RemoveUserFromAppRequest) -> RemoveUserFromAppResponse;
-    @missing update_app_credentials_for_assigned_user(UpdateAppCredentialsForAssignedUserRequest)
-        -> UpdateAppCredentialsForAssignedUserResponse;
-    @missing update_app_profile_for_assigned_user(UpdateAppProfileForAssignedUserRequest)
-        -> UpdateAppProfileForAssignedUserResponse;
-    @missing list_applications(ListApplicationsRequest) -> ListApplicationsResponse;
-    @missing get_app_user_schema(GetAppUserSchemaRequest) -> GetAppUserSchemaResponse;
+    assign_user_to_app_for_sso: AssignUserToAppForSso,
+    assign_user_to_app_for_sso_and_provisioning: AssignUserToAppForSsoAndProvisioning,
+    get_assigned_user_for_app: GetAssignedUserForApp,
+    list_users_assigned_to_app: ListUsersAssignedToApp,
+    remove_user_from_app: RemoveUserFromApp,
+    update_app_credentials_for_assigned_user: UpdateAppCredentialsForAssignedUser,
+    update_app_profile_for_assigned_user: UpdateAppProfileForAssignedUser,
+    list_applications: ListApplications,
+    get_app_user_schema: GetAppUserSchema,
 });

@@ -30,12 +30,9 @@ pub(crate) fn not_implemented(rpc: &str) -> Status {
     Error::new(ErrorReason::NotImplemented, format!("{rpc} is part of the API and not of this version yet")).into()
 }
 
-/// Implements a service of cards: a line per RPC, those of cards first, then those that are not there yet.
+/// Implements a service of cards: a line per RPC.
 macro_rules! card_service {
-    ($service:ident for $server:ident {
-        $($rpc:ident: $card:ty,)*
-        $(@missing $missing:ident($request:ident) -> $response:ident;)*
-    }) => {
+    ($service:ident for $server:ident { $($rpc:ident: $card:ty,)* }) => {
         #[tonic::async_trait]
         impl $service for $server {
             $(async fn $rpc(
@@ -43,12 +40,6 @@ macro_rules! card_service {
                 request: tonic::Request<<$card as crate::cards::Card>::Request>,
             ) -> Result<tonic::Response<<$card as crate::cards::Card>::Response>, tonic::Status> {
                 self.0.run::<$card>(request).await
-            })*
-            $(async fn $missing(
-                &self,
-                _: tonic::Request<crate::proto::$request>,
-            ) -> Result<tonic::Response<crate::proto::$response>, tonic::Status> {
-                Err(super::not_implemented(stringify!($missing)))
             })*
         }
     };

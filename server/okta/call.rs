@@ -131,6 +131,12 @@ impl Call {
         self
     }
 
+    /// Adds a query parameter, unless it is empty.
+    #[must_use]
+    pub fn query_if_given(self, name: &'static str, value: &str) -> Self {
+        if value.is_empty() { self } else { self.query(name, value) }
+    }
+
     /// Adds a query parameter that is true or false.
     #[must_use]
     pub fn flag(self, name: &'static str, value: bool) -> Self {

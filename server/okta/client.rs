@@ -43,6 +43,18 @@ pub struct Trace {
     pub okta_request_id: String,
 }
 
+impl Trace {
+    /// The trace of two calls, one after the other.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        Self {
+            attempts: self.attempts + next.attempts,
+            waited: self.waited + next.waited,
+            okta_request_id: next.okta_request_id,
+        }
+    }
+}
+
 /// How one attempt came out.
 enum Attempt {
     Answered(Answer),

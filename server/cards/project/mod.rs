@@ -1,10 +1,16 @@
 //! From Okta's records to the API's: tolerant readings that lose nothing.
 
+mod app_user;
+mod application;
 mod group;
+mod schema;
 mod user;
 
+pub use self::app_user::{app_attribute_of, app_profile_to_json, app_user};
+pub use self::application::application;
 pub use self::group::group;
-pub use self::user::{attribute_of, profile_to_json, user};
+pub use self::schema::schema;
+pub use self::user::{attribute_of, name_of, profile_to_json, standard, user};
 
 use prost_types::Struct;
 

@@ -47,6 +47,19 @@ macro_rules! attribute_functions {
             json
         }
 
+        /// Okta's name of a standard attribute, by our field.
+        pub fn name_of(field: &str) -> Option<&'static str> {
+            match field {
+                $(stringify!($field) => Some($name),)*
+                _ => None,
+            }
+        }
+
+        /// The standard attributes that are set, each with Okta's name.
+        pub fn standard(profile: &UserProfile) -> impl Iterator<Item = (&'static str, &str)> {
+            [$(($name, profile.$field.as_deref()),)*].into_iter().filter_map(|(name, value)| Some((name, value?)))
+        }
+
         /// The field of a request's profile that Okta means by `name`.
         pub fn attribute_of(name: &str) -> String {
             match name {
