@@ -7,6 +7,8 @@ pub mod applications;
 pub mod custom_api;
 mod expression;
 mod fields;
+#[cfg(test)]
+mod golden_tests;
 pub mod groups;
 mod project;
 mod runner;
