@@ -24,6 +24,8 @@ const MAX_DELAY: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Control {
     requests: VecDeque<Recorded>,
+    /// Requests that were forgotten to make room.
+    forgotten: usize,
     faults: Vec<Fault>,
     deliveries: VecDeque<DeliveryFault>,
     pub(super) rate_limits: RateLimits,
@@ -37,6 +39,7 @@ pub(super) struct Recorded {
     pub(super) query: String,
     pub(super) headers: Value,
     pub(super) body: String,
+    /// 0 until it is answered.
     pub(super) status: u16,
 }
 
@@ -117,11 +120,21 @@ struct Happened {
 }
 
 impl Control {
-    /// Remembers a request.
-    pub(super) fn record(&mut self, request: Recorded) {
+    /// Remembers a request that has come, under a number.
+    pub(super) fn arrived(&mut self, request: Recorded) -> usize {
         self.requests.push_back(request);
         if self.requests.len() > MAX_REQUESTS {
             self.requests.pop_front();
+            self.forgotten += 1;
+        }
+        self.forgotten + self.requests.len() - 1
+    }
+
+    /// The request was answered.
+    pub(super) fn answered(&mut self, number: usize, status: u16) {
+        let at = number.checked_sub(self.forgotten);
+        if let Some(request) = at.and_then(|at| self.requests.get_mut(at)) {
+            request.status = status;
         }
     }
 
@@ -158,7 +171,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn explain() -> Json<Value> {
     Json(json!({
-        "GET /_sandbox/requests": "the last requests, oldest first, without their credentials; DELETE forgets them",
+        "GET /_sandbox/requests": "the last requests, oldest first, without their credentials, status 0 for those under way; DELETE forgets them",
         "POST /_sandbox/faults": {
             "method": "GET … (any)", "path": "prefix (any)", "times": 1, "status": 503, "body": "text", "headers": {},
             "delay_ms": 0, "cut": "true breaks the connection in the middle of the answer",
@@ -176,7 +189,9 @@ async fn requests(State(shared): State<Shared>) -> Json<Vec<Recorded>> {
 }
 
 async fn forget(State(shared): State<Shared>) -> StatusCode {
-    shared.control().requests.clear();
+    let mut control = shared.control();
+    control.forgotten += control.requests.len();
+    control.requests.clear();
     StatusCode::NO_CONTENT
 }
 

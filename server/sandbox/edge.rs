@@ -27,14 +27,14 @@ pub(super) async fn okta(State(shared): State<Shared>, request: Request, next: N
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return OktaError::malformed_body().into_response();
     };
-    let mut recorded = Recorded {
+    let arrived = shared.control().arrived(Recorded {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers_of(&parts.headers),
         body: String::from_utf8_lossy(&body).into_owned(),
         status: 0,
-    };
+    });
     let authorized = is_authorized(&shared, parts.headers.get(AUTHORIZATION));
     let allowance = shared.control().rate_limits.take(&parts.method, parts.uri.path());
     let fault = shared.control().next_fault(&parts.method, parts.uri.path());
@@ -48,8 +48,7 @@ pub(super) async fn okta(State(shared): State<Shared>, request: Request, next: N
         None if !allowance.passes => OktaError::too_many_requests().into_response(),
         None => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
-    recorded.status = response.status().as_u16();
-    shared.control().record(recorded);
+    shared.control().answered(arrived, response.status().as_u16());
     let headers = response.headers_mut();
     if !headers.contains_key("x-rate-limit-limit") {
         allowance.tell(headers);

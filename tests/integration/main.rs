@@ -1,0 +1,18 @@
+//! Tests against the running binary: real processes, real sockets, stopped the way users stop them.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking, and its name says what it is"
+)]
+
+mod applications;
+mod connections;
+mod custom_api;
+mod demo;
+mod events;
+mod groups;
+mod harness;
+mod hooks;
+mod serve;
+mod users;
