@@ -1,6 +1,8 @@
 //! The bookmark promise, as a property: whatever happens to a reader and its server, nothing is lost, nothing that was dealt with
 //! comes again, and the order is kept.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::Subscription;
@@ -18,9 +20,11 @@ enum Step {
     Read(usize),
     /// The reader takes so many frames, and loses the connection before it has dealt with them.
     ReadAndLose(usize),
+    /// The reader takes nothing until a heartbeat is overdue.
+    Dawdle,
     /// The reader comes back.
     Resume,
-    /// The server restarts.
+    /// The server restarts, and tells the reader so.
     Restart,
 }
 
@@ -30,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => types.prop_map(Step::Append),
         4 => (1..12_usize).prop_map(Step::Read),
         2 => (1..12_usize).prop_map(Step::ReadAndLose),
+        2 => Just(Step::Dawdle),
         1 => Just(Step::Resume),
         1 => Just(Step::Restart),
     ]
@@ -53,20 +58,41 @@ impl Reader {
         self.stream = Some(log.subscribe(request).await.unwrap());
     }
 
-    async fn read(&mut self, log: &Log, frames: usize, keep: bool) {
+    /// Takes frames and deals with them.
+    async fn read(&mut self, log: &Log, frames: usize) {
         if self.stream.is_none() {
             self.resume(log).await;
         }
-        let stream = self.stream.as_mut().unwrap();
         for _ in 0..frames {
-            let (cursor, kind) = next(stream).await;
-            if keep {
-                self.cursor = Some(cursor);
-                self.dealt_with.extend(if let Kind::Event(event) = kind { Some(event.sequence) } else { None });
-            }
+            self.deal().await;
         }
-        if !keep {
-            self.stream = None;
+    }
+
+    /// Takes frames, and loses the connection before anything is done with them.
+    async fn read_and_lose(&mut self, log: &Log, frames: usize) {
+        if self.stream.is_none() {
+            self.resume(log).await;
+        }
+        let mut stream = self.stream.take().unwrap();
+        for _ in 0..frames {
+            next(&mut stream).await;
+        }
+    }
+
+    /// Is told that the server stops.
+    async fn part(&mut self) {
+        while self.stream.is_some() {
+            self.deal().await;
+        }
+    }
+
+    async fn deal(&mut self) {
+        let (cursor, kind) = next(self.stream.as_mut().unwrap()).await;
+        self.cursor = Some(cursor);
+        match kind {
+            Kind::Event(event) => self.dealt_with.push(event.sequence),
+            Kind::Closing(_) => self.stream = None,
+            _ => {}
         }
     }
 }
@@ -81,11 +107,13 @@ async fn play(steps: Vec<Step>, filter: Vec<EventFilter>, wanted: &[&str]) -> (V
                 log.append(&types).await;
                 arrived.extend(types);
             }
-            Step::Read(frames) => reader.read(&log, frames, true).await,
-            Step::ReadAndLose(frames) => reader.read(&log, frames, false).await,
+            Step::Read(frames) => reader.read(&log, frames).await,
+            Step::ReadAndLose(frames) => reader.read_and_lose(&log, frames).await,
+            Step::Dawdle => tokio::time::sleep(Duration::from_secs(16)).await,
             Step::Resume => reader.resume(&log).await,
             Step::Restart => {
-                reader.stream = None;
+                log.shutdown.cancel();
+                reader.part().await;
                 log = log.restarted(&SMALL).await;
             }
         }
@@ -93,14 +121,14 @@ async fn play(steps: Vec<Step>, filter: Vec<EventFilter>, wanted: &[&str]) -> (V
     // The frames of the rest: opened, every event there is, and a heartbeat past what was filtered out.
     reader.resume(&log).await;
     while reader.cursor.as_deref() != Some(log.head_cursor().as_str()) {
-        reader.read(&log, 1, true).await;
+        reader.deal().await;
     }
     let expected = arrived.iter().zip(1..).filter(|(event_type, _)| wanted.contains(event_type)).map(|(_, at)| at);
     (reader.dealt_with, expected.collect())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn nothing_is_lost_repeated_or_reordered_whatever_happens_to_a_reader(
