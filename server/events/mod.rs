@@ -18,7 +18,11 @@ mod subject;
 mod subscription;
 
 #[cfg(test)]
+mod bookmark_tests;
+#[cfg(test)]
 mod stream_tests;
+#[cfg(test)]
+mod test_log;
 
 pub use card::{CARDS, CardType, card_of, event_type_of};
 pub use cursor::Cursors;

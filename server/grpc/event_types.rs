@@ -49,3 +49,46 @@ fn after(request: &ListEventTypesRequest) -> Result<String> {
 fn query(request: &ListEventTypesRequest) -> String {
     format!("{}/{}/", request.card, request.hook_eligible_only)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_put_together_are_the_whole_list() {
+        let whole = list(&ListEventTypesRequest::default()).unwrap();
+        assert_eq!((whole.event_types.len(), whole.next_page_token.as_str()), (1178, ""));
+        let mut request = ListEventTypesRequest { page_size: 100, hook_eligible_only: true, ..Default::default() };
+        let mut names = Vec::new();
+        loop {
+            let page = list(&request).unwrap();
+            names.extend(page.event_types.into_iter().map(|entry| entry.event_type));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        let eligible = whole.event_types.into_iter().filter(|entry| entry.hook_eligible).map(|entry| entry.event_type);
+        assert_eq!(names, eligible.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_card_has_its_type() {
+        let request = ListEventTypesRequest { card: EventCard::UserCreated.into(), ..Default::default() };
+        let page = list(&request).unwrap();
+        assert_eq!(page.event_types.len(), 1);
+        assert_eq!(page.event_types[0].event_type, "user.lifecycle.create");
+    }
+
+    #[test]
+    fn a_token_that_is_none_or_of_another_query_is_refused() {
+        let request = ListEventTypesRequest { page_size: 10, ..Default::default() };
+        let token = list(&request).unwrap().next_page_token;
+        let other = ListEventTypesRequest { hook_eligible_only: true, page_token: token.clone(), ..request.clone() };
+        let cut = ListEventTypesRequest { page_token: token[1..].to_owned(), ..request.clone() };
+        let odd = ListEventTypesRequest { page_token: "é/".to_owned(), ..request };
+        for request in [other, cut, odd] {
+            assert_eq!(list(&request).unwrap_err().reason(), ErrorReason::PageTokenInvalid);
+        }
+    }
+}

@@ -135,3 +135,96 @@ pub(super) fn page_size(asked: i32, default: usize, max: usize) -> Result<usize>
         _ => Err(Error::invalid("page_size", format!("must be from 1 to {max}, or 0 for {default}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tempfile::TempDir;
+    use tonic::Code;
+    use tonic_types::StatusExt;
+
+    use super::*;
+    use crate::events::{HubLimits, new_event};
+    use crate::journal::{Limits, Source};
+    use crate::proto::{ErrorReason, EventFilter};
+
+    async fn api(events: usize) -> (TempDir, EventApi) {
+        let dir = TempDir::new().unwrap();
+        let journal = Journal::open(dir.path().join("journal.db"), Limits::default()).unwrap();
+        let event = |uuid: usize| {
+            let raw = format!(r#"{{"uuid":"{uuid}"}}"#);
+            new_event(&Arc::from("conn_1"), Source::Hook, &Arc::from("{}"), &raw).unwrap()
+        };
+        journal.append((0..events).map(event).collect()).await.unwrap();
+        let hub = Hub::new(journal.clone(), &HubLimits::default());
+        let resolve: ResolveConnection = Arc::new(|name| match name {
+            "prod" => Ok("conn_1".to_owned()),
+            _ => Err(Error::new(ErrorReason::ConnectionNotFound, format!("no connection {name}"))),
+        });
+        (dir, EventApi::new(journal, hub, CancellationToken::new(), resolve))
+    }
+
+    fn of_connection(name: &str) -> Vec<EventFilter> {
+        vec![EventFilter { connections: vec![name.to_owned()], ..EventFilter::default() }]
+    }
+
+    async fn list(api: &EventApi, request: ListEventsRequest) -> std::result::Result<ListEventsResponse, Status> {
+        api.list_events(Request::new(request)).await.map(Response::into_inner)
+    }
+
+    #[tokio::test]
+    async fn a_list_starts_at_the_beginning_and_pages_to_the_end() {
+        let (_dir, api) = api(250).await;
+        let first = list(&api, ListEventsRequest::default()).await.unwrap();
+        assert_eq!((first.events.len(), first.caught_up), (100, false));
+        let start = Some(RequestedStart::AfterCursor(first.next_cursor));
+        let rest =
+            list(&api, ListEventsRequest { start, page_size: 1000, ..ListEventsRequest::default() }).await.unwrap();
+        assert_eq!((rest.events.len(), rest.caught_up), (150, true));
+        assert_eq!(rest.events[0].event.as_ref().unwrap().sequence, 101);
+        let odd = list(&api, ListEventsRequest { page_size: 1001, ..ListEventsRequest::default() }).await.unwrap_err();
+        assert_eq!((odd.code(), odd.message().contains("page_size")), (Code::InvalidArgument, true));
+    }
+
+    #[tokio::test]
+    async fn a_filter_names_a_connection_by_its_nickname() {
+        let (_dir, api) = api(2).await;
+        let found =
+            list(&api, ListEventsRequest { filters: of_connection("prod"), ..ListEventsRequest::default() }).await;
+        assert_eq!(found.unwrap().events.len(), 2);
+        let unknown = SubscribeEventsRequest { filters: of_connection("x"), ..SubscribeEventsRequest::default() };
+        let refusal = api.subscribe_events(Request::new(unknown)).await.err().unwrap();
+        assert_eq!(refusal.code(), Code::NotFound);
+    }
+
+    #[tokio::test]
+    async fn the_log_is_described() {
+        let (_dir, api) = api(3).await;
+        let log = api.get_event_log(Request::new(GetEventLogRequest {})).await.unwrap().into_inner();
+        assert_eq!((log.events, log.sources.len()), (3, 1));
+        assert_eq!(log.sources[0].reconciler(), ReconcilerState::Off);
+        assert_eq!(log.head_cursor, api.hub.cursors().encode(3));
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_unavailable_when_the_server_stops() {
+        let (_dir, api) = api(0).await;
+        let request = Request::new(SubscribeEventsRequest::default());
+        let mut stream = api.subscribe_events(request).await.unwrap().into_inner();
+        assert!(stream.next().await.unwrap().is_ok(), "opened");
+        api.shutdown.cancel();
+        assert!(stream.next().await.unwrap().is_ok(), "closing");
+        let status = stream.next().await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(status.get_error_details().error_info().unwrap().reason, "SERVER_STOPPING");
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_comes_later_says_so() {
+        let (_dir, api) = api(0).await;
+        let refusal = api.get_consumer(Request::new(GetConsumerRequest::default())).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::Unimplemented);
+        assert!(refusal.message().contains("EventService.GetConsumer"));
+    }
+}

@@ -9,6 +9,7 @@ mod reader;
 mod schema;
 mod store;
 mod time;
+mod write_back;
 mod writer;
 
 #[cfg(test)]

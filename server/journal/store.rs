@@ -15,6 +15,8 @@ use crate::proto::ErrorReason;
 const FILE_MODE: u32 = 0o600;
 /// How long to wait for a lock that another process holds, `sqlite3` in somebody's terminal for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Page cache of the writer: the dedupe index is looked up at random.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// Prepared statements kept for each connection: there are fewer.
 const STATEMENTS: usize = 16;
 
@@ -66,6 +68,9 @@ impl Store {
         let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // Writing back is not the committing thread's business: see `write_back`.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         Ok(connection)
     }
 

@@ -200,3 +200,21 @@ fn only_the_owner_may_read_the_file() {
     let mode = std::fs::metadata(dir.path().join("journal.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
 }
+
+#[tokio::test]
+async fn what_was_committed_is_written_back_while_appends_go_on() {
+    let dir = TempDir::new().unwrap();
+    let journal = open(&dir);
+    let main_file = || std::fs::metadata(dir.path().join("journal.db")).unwrap().len();
+    let large = |number: usize| NewEvent { raw: "x".repeat(1 << 20), ..event(&format!("large-{number}")) };
+    for number in 0..8 {
+        journal.append(vec![large(number)]).await.unwrap();
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while main_file() < 4 << 20 {
+        assert!(std::time::Instant::now() < deadline, "the main file has {} bytes", main_file());
+        journal.append(vec![event(&main_file().to_string())]).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert!(journal.read(0, 1, 1).await.unwrap()[0].raw.len() == 1 << 20);
+}

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::store::{Attempt, Failure, Store};
+use super::write_back::WriteBack;
 use super::{Appended, Limits, NewEvent, Source, time};
 use crate::error::{Error, Result};
 
@@ -35,7 +36,8 @@ impl Writer {
     pub(super) fn start(store: Store, limits: &Limits) -> Result<Self> {
         let (commands, queue) = mpsc::channel(limits.queued_appends.max(1));
         let (publish_head, head) = watch::channel(0);
-        let mut thread = Thread { store, connection: None, publish_head, limits: limits.clone() };
+        let write_back = WriteBack::start(store.clone()).map_err(|failure| failure.into_error("opened"))?;
+        let mut thread = Thread { store, connection: None, publish_head, write_back, limits: limits.clone() };
         thread.connection().map_err(|failure| failure.into_error("opened"))?;
         thread::Builder::new()
             .name("journal-writer".to_owned())
@@ -75,6 +77,7 @@ struct Thread {
     /// None after a failure: the next commit opens a fresh one, so that a disk that was full is tried again.
     connection: Option<Connection>,
     publish_head: watch::Sender<i64>,
+    write_back: WriteBack,
     limits: Limits,
 }
 
@@ -111,8 +114,12 @@ impl Thread {
     fn commit_and_answer(&mut self, group: Vec<Append>) {
         match self.commit(&group) {
             Ok(appended) => {
+                let bytes = group.iter().flat_map(|append| &append.events).map(NewEvent::size).sum();
                 for (append, appended) in group.into_iter().zip(appended) {
                     let _ = append.answer.send(Ok(appended));
+                }
+                if let Some(connection) = &self.connection {
+                    self.write_back.committed(connection, bytes);
                 }
             }
             Err(failure) => {
