@@ -67,7 +67,7 @@ async fn an_assignment_lives_and_ends() {
     assert_eq!(apps.remove_user_from_app(remove).await.expect("removed").into_inner().status_code, 204);
     let gone = apps.get_assigned_user_for_app(get).await.expect_err("gone");
     assert_eq!((gone.code(), reason(&gone).as_str()), (Code::NotFound, "OKTA_NOT_FOUND"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -92,5 +92,5 @@ async fn a_password_for_an_application_that_keeps_none_is_refused_with_its_field
     let schema = GetAppUserSchemaRequest { app_id: page.applications[0].id.clone(), ..Default::default() };
     let schema = apps.get_app_user_schema(schema).await.expect("schema").into_inner();
     assert!(schema.attributes.iter().any(|attribute| attribute.name == "given_name"));
-    server.stop();
+    server.stop().await;
 }

@@ -33,7 +33,7 @@ async fn a_connection_is_kept_and_its_token_is_never_seen_again() {
     assert!(created.credential_kind() == CredentialKind::ApiToken && created.is_default);
     let mut seen = format!("{created:?}");
     seen.push_str(&server.process.stderr());
-    let directory = server.stop();
+    let directory = server.stop().await;
     for entry in fs::read_dir(directory.path()).expect("entries") {
         let path = entry.expect("entry").path();
         let bytes = fs::read(&path).expect("bytes");
@@ -46,7 +46,7 @@ async fn a_connection_is_kept_and_its_token_is_never_seen_again() {
     seen.push_str(&format!("{again:?}"));
     assert_eq!(again.id, created.id);
     assert!(!seen.contains(SECRET));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn what_cannot_be_a_connection_is_refused_with_its_field() {
     connections.create_connection(create("acme", "acme.okta.com", "t")).await.expect("created");
     let taken = connections.create_connection(create("acme", "other.okta.com", "t")).await.expect_err("taken");
     assert_eq!((taken.code(), reason(&taken).as_str()), (Code::AlreadyExists, "CONNECTION_NICKNAME_TAKEN"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn connections_are_listed_page_by_page_and_removed_by_name() {
     let delete = DeleteConnectionRequest { connection: "two".to_owned() };
     connections.delete_connection(delete.clone()).await.expect("removed");
     assert_eq!(connections.delete_connection(delete).await.expect_err("gone").code(), Code::NotFound);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn an_unknown_connection_is_named() {
         assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "CONNECTION_NOT_FOUND"));
         assert!(status.message().contains(name) && !status.message().is_empty());
     }
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_test_of_a_connection_tells_what_works() {
     let read = ReadUserRequest { connection: "wrong".to_owned(), id_or_login: "00u1".to_owned() };
     let status = server.users().await.read_user(read).await.expect_err("wrong token");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "OKTA_CREDENTIAL_REJECTED"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_wrong_secret_key_is_said_and_changes_nothing() {
     let server = Server::alone();
     let mut connections = ConnectionServiceClient::new(server.channel().await);
     connections.create_connection(create("acme", "acme.okta.com", "t")).await.expect("created");
-    let directory = server.stop();
+    let directory = server.stop().await;
     let path = directory.path().to_str().expect("UTF-8");
     let other = ("OKTA_CONNECTOR_SECRET_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let any = [
@@ -166,5 +166,5 @@ async fn a_wrong_secret_key_is_said_and_changes_nothing() {
     let server = Server::start_in(directory, &[]);
     let mut connections = ConnectionServiceClient::new(server.channel().await);
     assert!(connections.get_connection(GetConnectionRequest { connection: "acme".to_owned() }).await.is_ok());
-    server.stop();
+    server.stop().await;
 }

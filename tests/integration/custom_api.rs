@@ -52,7 +52,7 @@ async fn whatever_okta_answers_is_a_result() {
         ..get("/api/v1/groups")
     };
     assert_eq!(custom.custom_api_action(create).await.expect("created").into_inner().status_code, 200);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn what_could_leave_the_org_or_smuggle_something_is_refused() {
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
     }
     assert!(sandbox.requests().await.is_empty());
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -105,5 +105,5 @@ async fn a_read_survives_a_broken_answer_and_a_write_says_that_it_may_have_happe
     };
     let status = custom.custom_api_action(write).await.expect_err("nobody knows");
     assert_eq!((status.code(), metadata(&status, "ambiguous").as_str()), (Code::Unavailable, "true"));
-    server.stop();
+    server.stop().await;
 }

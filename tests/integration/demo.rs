@@ -42,7 +42,7 @@ async fn the_demo_is_hooked_up_and_something_goes_on() {
     };
     tokio::time::timeout(PATIENCE, several).await.expect("events of several cards");
     assert!(demo.stderr().contains("okta-connector tail") && demo.stderr().contains("grpcurl"));
-    demo.stop();
+    demo.stop().await;
 }
 
 #[tokio::test]
@@ -65,5 +65,5 @@ async fn the_command_line_manages_what_runs() {
     assert!(code == 1 && error.contains("CONNECTION_NOT_FOUND"), "{error}");
     let (code, _, error) = run(&["connections", "list", "--server", "127.0.0.1:9"], &[]);
     assert!(code == 1 && error.contains("127.0.0.1:9"), "{error}");
-    demo.stop();
+    demo.stop().await;
 }

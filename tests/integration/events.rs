@@ -78,7 +78,7 @@ async fn a_subscriber_sees_what_calls_have_done() {
         assert_eq!(details["uuid"], event.uuid.as_str());
     }
     assert_eq!(seen.len(), 3);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_stream_goes_on_where_it_was_left_without_loss_or_repeat() {
         cursor = place;
     }
     drop(frames);
-    let server = Server::connected_in(server.stop(), &sandbox);
+    let server = Server::connected_in(server.stop().await, &sandbox);
     let mut frames = open(&server, after(&cursor)).await;
     for _ in 2..5 {
         uuids.push(next(&mut frames).await.1.uuid);
@@ -110,7 +110,7 @@ async fn a_stream_goes_on_where_it_was_left_without_loss_or_repeat() {
     assert_eq!((page.events.len(), page.caught_up), (3, false));
     let mut frames = open(&server, after(&page.next_cursor)).await;
     assert_eq!(next(&mut frames).await.1.uuid, "u3");
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn filters_choose_and_heartbeats_move_the_cursor_past_the_rest() {
     server.users().await.deactivate_user(deactivate).await.expect("deactivated");
     let mut resumed = open(&server, after(&moved)).await;
     assert!(matches!(next(&mut resumed).await.1.card, Some(Card::UserDeactivated(_))));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -162,19 +162,19 @@ async fn what_cannot_be_a_subscription_is_refused_with_its_reason() {
         let server = Server::connected_to(&other);
         let log = server.events().await.get_event_log(okta_connector::proto::GetEventLogRequest {}).await;
         let cursor = log.expect("log").into_inner().head_cursor;
-        server.stop();
+        server.stop().await;
         cursor
     };
     // A cursor of the future: the journal is put back to what it was before the event.
     let (hook, secret) = registered(&server, &sandbox).await;
-    let directory = server.stop();
+    let directory = server.stop().await;
     let backup = std::fs::read(directory.path().join("journal.db")).expect("backup");
     let server = Server::connected_in(directory, &sandbox);
     let moved = okta_connector::proto::EventHook { uri: format!("{}/hooks/{}", server.http_url(), hook.id), ..hook };
     deliver(&moved, Some(&secret), session("u1")).await;
     let mut frames = open(&server, from(StartPosition::Earliest)).await;
     let (future, _) = next(&mut frames).await;
-    let directory = server.stop();
+    let directory = server.stop().await;
     std::fs::write(directory.path().join("journal.db"), backup).expect("restored");
     let server = Server::connected_in(directory, &sandbox);
 
@@ -210,7 +210,7 @@ async fn what_cannot_be_a_subscription_is_refused_with_its_reason() {
     assert_eq!(events.subscribe_events(later).await.expect_err("later").code(), Code::Unimplemented);
     let types = events.list_event_types(ListEventTypesRequest::default()).await.expect("types").into_inner();
     assert!(types.event_types.len() > 1000);
-    server.stop();
+    server.stop().await;
 }
 
 /// The heart of the matter: 204 means that it is on disk.
@@ -267,5 +267,5 @@ async fn an_event_that_was_acknowledged_survives_a_kill_and_is_there_once() {
     assert!(lost.is_empty(), "{} of {} were lost: {lost:?}", lost.len(), acknowledged.len());
     let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     assert!(sequences.iter().zip(1..).all(|(found, expected)| *found == expected), "sequences are not dense");
-    server.stop();
+    server.stop().await;
 }

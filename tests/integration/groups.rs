@@ -29,7 +29,7 @@ async fn a_membership_begins_and_ends() {
     assert!(groups.list_group_members(members).await.expect("members").into_inner().users.is_empty());
     let nobody = groups.add_user_to_group(add(&group, "00unobody")).await.expect_err("nobody");
     assert_eq!((nobody.code(), reason(&nobody).as_str()), (Code::NotFound, "OKTA_NOT_FOUND"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn members_are_paged_across_a_restart_and_a_token_belongs_to_its_query() {
     assert_eq!(first.users.len(), 2);
     request.page_token.clone_from(&first.next_page_token);
 
-    let server = Server::connected_in(server.stop(), &sandbox);
+    let server = Server::connected_in(server.stop().await, &sandbox);
     let mut groups = server.groups().await;
     let mut found: Vec<String> = first.users.into_iter().map(|user| user.id).collect();
     while !request.page_token.is_empty() {
@@ -68,7 +68,7 @@ async fn members_are_paged_across_a_restart_and_a_token_belongs_to_its_query() {
         let status = groups.list_group_members(ListGroupMembersRequest { page_size, ..request.clone() }).await;
         assert_eq!(fields(&status.expect_err("out of range")), ["page_size"]);
     }
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn groups_are_read_and_searched() {
     assert_eq!(first.first.expect("group").id, id);
     let none = groups.search_groups(search("none such", ResultSet::All)).await.expect("none").into_inner();
     assert!(none.groups.is_empty() && none.first.is_none());
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -106,5 +106,5 @@ async fn a_group_that_okta_manages_refuses_members() {
     let everyone = groups.search_groups(everyone).await.expect("found").into_inner().groups[0].id.clone();
     let status = groups.add_user_to_group(add(&everyone, &user.id)).await.expect_err("managed");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "OKTA_UNSUPPORTED"));
-    server.stop();
+    server.stop().await;
 }

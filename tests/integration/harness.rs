@@ -68,16 +68,16 @@ impl Process {
     }
 
     /// Waits for its end: the exit status, and what it said on stdout after the ready line.
-    pub fn wait(mut self) -> (ExitStatus, String) {
-        let status = wait_for_exit(&mut self.child);
+    pub async fn wait(mut self) -> (ExitStatus, String) {
+        let status = wait_for("the process to end", async || self.child.try_wait().expect("waited")).await;
         (status, self.rest_of_stdout.take().expect("once").join().expect("read"))
     }
 
     /// Stops it as users do; it has to take it well, and say nothing more on stdout.
-    pub fn stop(self) {
+    pub async fn stop(self) {
         self.terminate();
         let log = Arc::clone(&self.stderr);
-        let (status, rest) = self.wait();
+        let (status, rest) = self.wait().await;
         assert!(status.success() && rest.is_empty(), "{status}, {rest:?}, {}", log.lock().expect("lock"));
     }
 
@@ -119,17 +119,6 @@ pub fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, Stri
 fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().expect("kill");
     assert!(sent.success());
-}
-
-fn wait_for_exit(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match child.try_wait().expect("waited") {
-            Some(status) => return status,
-            None if Instant::now() > deadline => panic!("the process does not end"),
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
 }
 
 /// Waits until there is something.
@@ -240,8 +229,8 @@ impl Server {
     }
 
     /// Stops it, and gives its directory back.
-    pub fn stop(self) -> TempDir {
-        self.process.stop();
+    pub async fn stop(self) -> TempDir {
+        self.process.stop().await;
         self.directory
     }
 

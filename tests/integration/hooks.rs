@@ -78,7 +78,7 @@ async fn one_call_registers_and_verifies_a_hook() {
     let gone = hooks.delete_event_hook(DeleteEventHookRequest { hook_id: hook_id() }).await.expect_err("gone");
     assert_eq!((gone.code(), reason(&gone).as_str()), (Code::NotFound, "HOOK_NOT_FOUND"));
     assert_eq!(deliver(&hook, Some(&secret), body(&["a"])).await, StatusCode::NOT_FOUND);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_hook_that_cannot_be_verified_leaves_nothing_behind() {
     assert_eq!(on_org, json!([]));
     let odd = RegisterEventHookRequest { event_types: vec!["user.*".to_owned()], ..Default::default() };
     assert_eq!(fields(&hooks.register_event_hook(odd).await.expect_err("no type")), ["event_types[0]"]);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn an_org_that_is_full_of_hooks_says_so_with_their_names() {
     let status = hooks.register_event_hook(RegisterEventHookRequest::default()).await.expect_err("full");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "HOOK_LIMIT_REACHED"));
     assert!(status.message().contains("hook-17"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn only_a_known_hook_is_verified() {
         let status = http().get(format!("{}/{path}", server.http_url())).send().await.expect("answered").status();
         assert_eq!(status, StatusCode::NOT_FOUND, "/{path} is none of the public's business");
     }
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn what_is_no_delivery_is_refused_and_stores_nothing() {
     assert_eq!((health.events_repeated, health.events_unreadable), (1, 3));
     assert!(health.deliveries_refused > 10 && !health.last_error.is_empty());
     assert!(!server.process.stderr().contains(&secret));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -188,5 +188,5 @@ async fn oktas_own_sample_arrives_with_nothing_lost() {
     let Some(Card::CustomWebhook(card)) = event.card else { panic!("{:?}", event.card) };
     assert_eq!((card.actor.expect("actor").alternate_id.as_str(), card.targets.len()), ("admin@okta.com", 2));
     assert!(event.projection_errors.is_empty());
-    server.stop();
+    server.stop().await;
 }

@@ -29,7 +29,7 @@ async fn a_server_says_one_line_on_stdout_and_stops_well() {
         assert!(server.process.ready[name].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")));
     }
     assert_eq!(server.process.ready["event"], "ready");
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn open_streams_and_watches_do_not_hold_up_a_stop() {
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "SERVER_STOPPING"));
     assert_eq!(watch.message().await.expect("second").expect("status").status(), ServingStatus::NotServing);
 
-    let (status, rest) = server.process.wait();
+    let (status, rest) = server.process.wait().await;
     assert!(status.success() && rest.is_empty());
     assert!(asked.elapsed() < Duration::from_secs(10), "the drain timeout had to end it");
 }
@@ -74,7 +74,7 @@ async fn a_call_that_is_under_way_is_finished_before_the_stop() {
     .await;
     server.process.terminate();
     assert_eq!(call.await.expect("joined").expect("answered").into_inner().status_code, 200);
-    assert!(server.process.wait().0.success());
+    assert!(server.process.wait().await.0.success());
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn every_service_is_healthy_and_explains_itself() {
     let mut alpha = Alpha::new(server.channel().await);
     let answers = alpha.server_reflection_info(tokio_stream::once(list)).await.expect("answered").into_inner();
     drop(answers);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn the_admin_listener_tells_how_it_is() {
         assert!(answer.status().is_success());
         assert!(answer.text().await.expect("text").contains(says), "{path}");
     }
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_data_directory_belongs_to_one_server() {
     let (code, stdout, stderr) = run(&["serve", "--data-dir", path, "--grpc-addr", "127.0.0.1:0"], &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("another okta-connector"), "{stderr}");
-    server.stop();
+    server.stop().await;
 }
 
 #[test]
@@ -141,7 +141,8 @@ fn a_bad_setting_is_one_line_and_exit_64_before_anything_is_opened() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().join("data");
     let data_dir = path.to_str().expect("UTF-8");
-    let bad: [(&[&str], &[(&str, &str)], &str); 7] = [
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let bad: [(&[&str], Variables<'_>, &str); 7] = [
         (&["--grpc-addr", "nonsense"], &[], "--grpc-addr"),
         (&["--grpc-addr", "0.0.0.0:0"], &[], "--insecure"),
         (&[], &[("OKTA_CONNECTOR_LOG_FORMAT", "xml")], "OKTA_CONNECTOR_LOG_FORMAT"),
@@ -177,10 +178,10 @@ fn help_and_settings_can_be_read() {
 async fn an_org_that_is_not_there_is_unavailable() {
     let sandbox = Sandbox::start();
     let server = Server::connected_to(&sandbox);
-    sandbox.0.stop();
+    sandbox.0.stop().await;
     let request = ReadUserRequest { id_or_login: "00u1".to_owned(), ..Default::default() };
     let status = server.users().await.read_user(request).await.expect_err("no org");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "OKTA_UNAVAILABLE"));
     assert_eq!(status.metadata().get("okta-attempts").expect("attempts"), "4");
-    server.stop();
+    server.stop().await;
 }

@@ -52,7 +52,7 @@ async fn a_user_can_be_created_in_all_six_ways() {
     let request = GetUserGroupsRequest { id_or_login: "group@test.example".to_owned(), ..Default::default() };
     let groups = users.get_user_groups(request).await.expect("groups").into_inner().groups;
     assert!(groups.iter().any(|own| own.id == group));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn what_is_wrong_with_a_new_user_is_said_field_by_field() {
     assert_eq!(fields(&status), ["profile.login"]);
     assert_eq!(metadata(&status, "okta_error_code"), "E0000001");
     assert!(!metadata(&status, "okta_error_id").is_empty() && !metadata(&status, "okta_request_id").is_empty());
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn an_id_that_is_none_never_reaches_okta() {
     assert!(sandbox.requests().await.is_empty());
     let status = users.read_user(read("nobody+x%2F?#@test.example")).await.expect_err("nobody");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "OKTA_NOT_FOUND"));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_user_is_deactivated_once() {
     assert_eq!((again.code(), reason(&again).as_str()), (Code::FailedPrecondition, "OKTA_STATUS_CONFLICT"));
     let user = users.read_user(read(&user.id)).await.expect("read").into_inner().user.expect("user");
     assert_eq!(user.status(), UserStatus::Deprovisioned);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_delete_says_what_it_did_and_never_deletes_unasked() {
     let second = users.delete_user(request.clone()).await.expect("second").into_inner();
     assert_eq!(second.outcome(), DeleteUserOutcome::Deleted);
     assert_eq!(users.delete_user(request).await.expect_err("gone").code(), Code::NotFound);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn an_update_changes_what_it_names() {
     let now =
         users.update_user(strict).await.expect("strict").into_inner().user.expect("user").profile.expect("profile");
     assert_eq!((now.first_name, now.title, now.nick_name), (text("After"), None, None));
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn users_are_found_by_how_their_names_begin() {
     assert_eq!(asked.last().expect("asked")["query"], "q=zzz&limit=1");
     let status = users.search_users(search("", ResultSet::All)).await.expect_err("empty");
     assert_eq!(fields(&status), ["query"]);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -272,7 +272,7 @@ async fn filters_and_searches_page_through_everybody_and_nobody_twice() {
         ..Default::default()
     };
     assert_eq!(users.list_users_with_filter(quoted).await.expect("quoted").into_inner().first, None);
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn sessions_are_cleared_and_devices_remembered_unless_asked() {
     let answer = server.users().await.clear_user_sessions(request).await.expect("cleared").into_inner();
     assert_eq!(answer.status_code, 204);
     assert_eq!(sandbox.requests().await.last().expect("sent")["query"], "oauthTokens=true&forgetDevices=false");
-    server.stop();
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -299,5 +299,5 @@ async fn the_schema_has_the_standard_attributes_and_the_orgs_own() {
     assert_eq!((find("badgeNumber").r#type(), find("badgeNumber").custom), (SchemaAttributeType::Integer, true));
     assert_eq!(find("skills").item_type(), SchemaAttributeType::String);
     assert_eq!(find("shirtSize").enum_values, ["S", "M", "L", "XL"]);
-    server.stop();
+    server.stop().await;
 }
