@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod journal;
 pub mod metrics;
 pub mod okta;
+pub mod org_url;
 pub mod proto;
 pub mod sandbox;
 pub mod secret;

@@ -105,6 +105,23 @@ fn run_with_odd_fields<C: Card<Request: Message + Default, Response: Message>>(f
     }
 }
 
+/// Cut short, an HTML page, or bytes that are no text: the card answers or refuses, and never panics.
+fn run_with_garbage<C: Card<Request: Message + Default, Response: Message>>(folder: &Path) {
+    let rpc = C::RPC.rsplit('.').next().expect("name");
+    let request: C::Request = from_json(&format!("{rpc}Request"), read(&folder.join("request.json")));
+    let sound = answer(&folder.join("answer.json"));
+    let cut = (0..sound.body.len()).step_by(7).map(|end| sound.body.slice(..end));
+    let whole = ["", " ", "null", "[]", "{}", "7", "\"x\"", "<!DOCTYPE html><html>busy</html>"].map(|text| text.into());
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)).into();
+    let wide = format!("{{\"profile\":{}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000)).into();
+    let bytes = vec![0xff, 0x00, 0xfe].into();
+    for body in cut.chain(whole).chain([deep, wide, bytes]) {
+        let odd = Answer { body, ..sound.clone() };
+        let _ = C::answer(&request, &odd);
+        let _ = C::answer_both(&request, &odd, &odd);
+    }
+}
+
 /// How many raw bodies a response has.
 fn raw_bodies(response: &Value) -> usize {
     match response {
@@ -185,6 +202,13 @@ macro_rules! golden {
         fn golden_files_of_every_card_still_hold() {
             $(for case in cases(&snake(super::$module::$card::RPC)) {
                 run::<super::$module::$card>(&case);
+            })*
+        }
+
+        #[test]
+        fn no_garbage_makes_a_card_panic() {
+            $(for case in cases(&snake(super::$module::$card::RPC)) {
+                run_with_garbage::<super::$module::$card>(&case);
             })*
         }
 

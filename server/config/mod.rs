@@ -12,6 +12,7 @@ use url::Url;
 
 pub use self::layers::{BadSetting, Source, Value, resolve};
 pub use self::settings::{SETTINGS, Setting};
+use crate::org_url::{base_url, is_loopback};
 
 /// Settings in their types.
 #[derive(Debug, Clone)]
@@ -121,13 +122,7 @@ fn public_url(value: &Value) -> Result<Option<String>, BadSetting> {
     }
     let wanted = "must be an https URL that Okta can reach, such as https://okta-events.acme.example";
     let url = Url::parse(&value.text).map_err(|_| value.bad(wanted))?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     if !scheme_fits || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(value.bad(wanted));
     }
@@ -180,7 +175,7 @@ fn default_connection(variable: impl Fn(&str) -> Option<String>) -> Result<Optio
     let bad = |message: &str| Err(BadSetting(message.to_owned()));
     match (given("OKTA_DOMAIN"), given("OKTA_API_TOKEN")) {
         (Some(domain), Some(token)) => {
-            if let Err(wrong) = crate::connections::base_url(&domain) {
+            if let Err(wrong) = base_url(&domain) {
                 return bad(&format!("OKTA_DOMAIN {wrong}"));
             }
             Ok(Some(DefaultConnection { domain, api_token: token.into() }))

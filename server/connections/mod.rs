@@ -1,7 +1,6 @@
 //! Connections to Okta orgs: kept durably and sealed, found by id or nickname, their secrets known to nobody else.
 
 mod credential;
-mod domain;
 mod store;
 
 use std::collections::HashMap;
@@ -11,9 +10,9 @@ use std::time::SystemTime;
 use prost_types::Timestamp;
 
 pub use self::credential::Credential;
-pub use self::domain::base_url;
 pub use self::store::{ConnectionRow, HookRow, Store};
 use crate::error::{Error, Result};
+use crate::org_url::base_url;
 use crate::proto::{ConnectionState, CredentialKind, ErrorReason};
 use crate::secret::{Sealer, SecretError, random_id};
 

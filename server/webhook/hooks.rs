@@ -7,15 +7,15 @@ use std::time::{Instant, SystemTime};
 
 use prost_types::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
 
+use super::okta_hook::{self, MAX_ACTIVE_HOOKS, MAX_TYPES, wanted_types};
 use super::registry::{AcceptedSecret, Hook, Registry};
 use crate::connections::{Connection, Connections, HookRow, Store, secret_failed};
 use crate::error::{Error, Result};
-use crate::events::{CARDS, catalogue, event_type_of};
 use crate::okta::record::Projection;
-use crate::okta::{Answer, Call, Client, Endpoint, HttpMethod, Repeat};
-use crate::proto::{ErrorReason, EventCard, EventHook, EventHookStatus, RegisterEventHookRequest};
+use crate::okta::{Call, Client, Endpoint, HttpMethod, Repeat};
+use crate::org_url::is_loopback;
+use crate::proto::{ErrorReason, EventHook, EventHookStatus, RegisterEventHookRequest};
 use crate::secret::{Sealer, random_id, random_secret};
 
 const MANAGE: &str = "okta.eventHooks.manage";
@@ -33,10 +33,6 @@ const fn endpoint(method: HttpMethod, path: &'static str, scope: &'static str, r
     Endpoint { method, path, scope, repeat }
 }
 
-/// Okta's bound on the types of one hook; more are split over several.
-const MAX_TYPES: usize = 300;
-/// Okta's bound on the active hooks of an org.
-const MAX_ACTIVE_HOOKS: usize = 25;
 const DEFAULT_NAME: &str = "okta-connector";
 const MAX_NAME: usize = 200;
 
@@ -129,7 +125,7 @@ impl Hooks {
             name,
             id,
         };
-        let call = Call::new(CREATE, &[]).json(&okta_hook(&row, types, &secret));
+        let call = Call::new(CREATE, &[]).json(&okta_hook::body(&row, types, &secret));
         // We answer for the hook before Okta knows of it: its verification comes at once.
         self.store.put_hook(row.clone()).await?;
         self.answer_for(&row, secret);
@@ -157,14 +153,18 @@ impl Hooks {
             Ok(answer) => answer,
             Err(error) => return Err(self.explain_refusal(connection, error, deadline).await),
         };
-        row.okta_id = okta_id(&created)?;
+        row.okta_id = okta_hook::id(&created)?;
         self.store.put_hook(row.clone()).await?;
         self.verify_row(connection, row, deadline).await
     }
 
     async fn verify_row(&self, connection: &Connection, row: &mut HookRow, deadline: Instant) -> Result<()> {
         let call = Call::new(VERIFY, &[&row.okta_id]);
-        self.okta.send(connection, &call, deadline).await.1.map_err(|error| verification_failed(row, error))?;
+        self.okta
+            .send(connection, &call, deadline)
+            .await
+            .1
+            .map_err(|error| okta_hook::verification_failed(row, error))?;
         row.verified = true;
         self.store.put_hook(row.clone()).await
     }
@@ -295,8 +295,8 @@ impl Hooks {
         if let Some(url) = &self.public_url {
             return Ok(url.clone());
         }
-        let host = url::Url::parse(&connection.base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "[::1]") || host.starts_with("127.")) {
+        let org = url::Url::parse(&connection.base_url);
+        if org.is_ok_and(|org| is_loopback(&org)) {
             return Ok(self.local_url.clone());
         }
         let message = "this server has no public URL that the org could call; start it with --public-url";
@@ -317,74 +317,4 @@ impl Hooks {
             health: self.registry.health(&row.id),
         }
     }
-}
-
-/// The types asked for, sorted, each once.
-fn wanted_types(request: &RegisterEventHookRequest) -> Result<Vec<String>> {
-    let mut types: Vec<String> = Vec::new();
-    for (at, card) in request.cards.iter().enumerate() {
-        match EventCard::try_from(*card) {
-            Ok(EventCard::CustomWebhook) => {
-                let eligible = catalogue::entries().iter().filter(|entry| entry.hook_eligible);
-                types.extend(eligible.map(|entry| entry.event_type.to_owned()));
-            }
-            Ok(card) if card != EventCard::Unspecified => {
-                types.extend(event_type_of(card).map(str::to_owned));
-            }
-            _ => return Err(Error::invalid(format!("cards[{at}]"), format!("is {card}, which is no card"))),
-        }
-    }
-    for (at, event_type) in request.event_types.iter().enumerate() {
-        match catalogue::find(event_type) {
-            Some(entry) if !entry.hook_eligible => {
-                let wrong = format!("{event_type:?} is in the System Log only: no event hook delivers it");
-                return Err(Error::invalid(format!("event_types[{at}]"), wrong));
-            }
-            None if event_type.is_empty() || event_type.contains([',', '*', ' ']) => {
-                return Err(Error::invalid(format!("event_types[{at}]"), format!("{event_type:?} is no event type")));
-            }
-            // A type that is newer than our catalogue is for Okta to judge.
-            _ => types.push(event_type.clone()),
-        }
-    }
-    if types.is_empty() {
-        types.extend(CARDS.iter().map(|card| card.event_type.to_owned()));
-    }
-    types.sort();
-    types.dedup();
-    Ok(types)
-}
-
-fn okta_hook(row: &HookRow, types: &[String], secret: &SecretString) -> Value {
-    let auth_scheme = json!({ "type": "HEADER", "key": "Authorization", "value": secret.expose_secret() });
-    json!({
-        "name": row.name,
-        "events": { "type": "EVENT_TYPE", "items": types },
-        "channel": {
-            "type": "HTTP",
-            "version": "1.0.0",
-            "config": { "uri": row.uri, "headers": [], "authScheme": auth_scheme },
-        },
-    })
-}
-
-fn okta_id(created: &Answer) -> Result<String> {
-    let projection = Projection::new();
-    let id = projection.record(created.object()?).text("id");
-    id.ok_or_else(|| Error::new(ErrorReason::OktaAnswerUnreadable, "Okta made an event hook and did not say its id"))
-}
-
-fn verification_failed(row: &HookRow, error: Error) -> Error {
-    let refused = matches!(error.reason(), ErrorReason::OktaValidationFailed | ErrorReason::OktaRefused);
-    if !refused {
-        return error;
-    }
-    let message = format!(
-        "Okta could not verify the event hook at {}: make that URL reachable from the org and try again ({})",
-        row.uri,
-        error.message()
-    );
-    error.metadata().iter().fold(Error::new(ErrorReason::HookVerificationFailed, message), |error, (key, value)| {
-        error.with(key, value.as_str())
-    })
 }

@@ -4,6 +4,7 @@
 mod body;
 mod delivery;
 mod hooks;
+mod okta_hook;
 mod receive;
 mod registry;
 

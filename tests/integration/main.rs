@@ -7,6 +7,7 @@
 )]
 
 mod applications;
+mod architecture;
 mod connections;
 mod custom_api;
 mod demo;

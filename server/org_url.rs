@@ -1,7 +1,5 @@
 //! From what people write as an org's domain to the base URL that calls go to: pure, and strict where a call could go astray.
 
-use std::net::IpAddr;
-
 use url::{Host, Url};
 
 /// The base URL of the org at `domain`, without a slash at its end.
@@ -26,7 +24,7 @@ pub fn base_url(domain: &str) -> Result<String, String> {
         return Err(format!("must not have a path; give {EXAMPLE}"));
     }
     let host = url.host().ok_or_else(|| format!("has no host; give {EXAMPLE}"))?;
-    if is_loopback(&host) {
+    if is_loopback(&url) {
         return match url.scheme() {
             "http" | "https" => Ok(url.as_str().trim_end_matches('/').to_owned()),
             other => Err(format!("has the scheme {other}; only https, and http for loopback, can be used")),
@@ -55,11 +53,13 @@ fn org_host(name: &str) -> String {
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => IpAddr::V4(*address).is_loopback(),
-        Host::Ipv6(address) => IpAddr::V6(*address).is_loopback(),
+/// Whether a URL leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
