@@ -34,7 +34,7 @@ pub fn page_size(value: i32, default: u32, largest: u32) -> Result<u32> {
     match u32::try_from(value) {
         Ok(0) => Ok(default),
         Ok(size) if size <= largest => Ok(size),
-        _ => Err(Error::invalid("page_size", format!("is {value}, must be 1 to {largest}, or 0 for {default}"))),
+        _ => Err(Error::invalid("page_size", format!("is {value}, must be 1 to {largest}, or 0 for the default"))),
     }
 }
 

@@ -82,7 +82,7 @@ pub enum Accept {
 /// A page of a list: how large, and after which token of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// Okta's `limit`.
+    /// Okta's `limit`; 0 leaves it to Okta.
     pub size: u32,
     /// Our token of the page before; empty for the first page.
     pub token: String,
@@ -161,7 +161,8 @@ impl Call {
     /// The path and query, with `after` where the page begins.
     pub fn path_and_query(&self, after: Option<&str>) -> String {
         let mut text = self.path.clone();
-        let limit = self.page.as_ref().map(|page| ("limit", page.size.to_string()));
+        let page = self.page.as_ref().filter(|page| page.size > 0);
+        let limit = page.map(|page| ("limit", page.size.to_string()));
         let own = self.query.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
         let page = limit.as_ref().map(|(name, size)| (*name, size.as_str()));
         for (at, (name, value)) in own.chain(page).chain(after.map(|after| ("after", after))).enumerate() {

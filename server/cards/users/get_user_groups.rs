@@ -5,7 +5,9 @@ use crate::error::Result;
 use crate::okta::{Answer, Call, Endpoint, HttpMethod, Repeat};
 use crate::proto::{GetUserGroupsRequest, GetUserGroupsResponse};
 
-const PAGE_SIZE: u32 = 200;
+/// Okta documents no `limit` here: it is sent only to who asks for one.
+const NO_LIMIT: u32 = 0;
+const LARGEST_PAGE: u32 = 200;
 
 /// `UserService.GetUserGroups`.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ impl Card for GetUserGroups {
 
     fn call(request: &GetUserGroupsRequest) -> Result<Call> {
         let user = fields::segment("id_or_login", &request.id_or_login)?;
-        let size = fields::page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)?;
+        let size = fields::page_size(request.page_size, NO_LIMIT, LARGEST_PAGE)?;
         Ok(Call::new(Self::ENDPOINT, &[user]).page(size, &request.page_token))
     }
 
