@@ -67,3 +67,39 @@ async fn the_command_line_manages_what_runs() {
     assert!(code == 1 && error.contains("127.0.0.1:9"), "{error}");
     demo.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_forwards_events_in_order_and_tries_again_until_they_are_taken() {
+    let (sender, mut received) = tokio::sync::mpsc::channel::<serde_json::Value>(16);
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let take = move |body: String| {
+        let (sender, refused) = (sender.clone(), std::sync::Arc::clone(&refused));
+        async move {
+            if !refused.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                return axum::http::StatusCode::SERVICE_UNAVAILABLE;
+            }
+            let _ = sender.send(serde_json::from_str(&body).expect("JSON")).await;
+            axum::http::StatusCode::OK
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let url = format!("http://{}/events", listener.local_addr().expect("address"));
+    let service = axum::Router::new().route("/events", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, service).await });
+
+    let demo = Process::start(&ANYWHERE, &[]);
+    let server = demo.ready["grpc"].as_str().expect("address");
+    let arguments = ["tail", "--from", "earliest", "--type", "user.lifecycle.*", "--json", "--forward-to", &url];
+    // Its first line of JSON is an event; the harness takes it for a ready line.
+    let tail = Process::start(&arguments, &[("OKTA_CONNECTOR_SERVER", server)]);
+    assert_eq!(tail.ready["event"]["eventType"], "user.lifecycle.create");
+    assert!(tail.ready["cursor"].is_string() && tail.ready["event"]["userCreated"].is_object());
+    for wanted in ["user.lifecycle.create", "user.lifecycle.activate"] {
+        let event = tokio::time::timeout(PATIENCE, received.recv()).await.expect("in time").expect("an event");
+        assert_eq!(event["event"]["eventType"], wanted);
+    }
+    assert!(tail.stderr().contains("503"), "{}", tail.stderr());
+    tail.terminate();
+    assert!(tail.wait().await.0.success());
+    demo.stop().await;
+}

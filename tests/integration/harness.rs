@@ -44,16 +44,20 @@ impl Process {
                 sink.lock().expect("lock").push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
         });
+        let (first, line) = std::sync::mpsc::channel();
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let ready = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("no ready line but {line:?}; stderr: {}", stderr.lock().expect("lock")));
         let rest_of_stdout = Some(std::thread::spawn(move || {
-            let mut rest = String::new();
+            let (mut line, mut rest) = (String::new(), String::new());
+            let _ = stdout.read_line(&mut line);
+            let _ = first.send(line);
             let _ = stdout.read_to_string(&mut rest);
             rest
         }));
+        let line = line.recv_timeout(PATIENCE).unwrap_or_default();
+        let Ok(ready) = serde_json::from_str(&line) else {
+            let _ = child.kill();
+            panic!("no ready line but {line:?}; stderr: {}", stderr.lock().expect("lock"));
+        };
         Self { child, ready, rest_of_stdout, stderr }
     }
 
