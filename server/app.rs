@@ -1,7 +1,8 @@
 //! The server put together: every part is made here, handed what it needs, and stopped in order.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,7 +220,8 @@ fn resolver(connections: Connections) -> ResolveConnection {
 fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     let place = path.display();
     let failed = |error: std::io::Error| StartError::Failed(format!("cannot use the data directory {place}: {error}"));
-    std::fs::create_dir_all(path).map_err(failed)?;
+    // Events speak of people: the directory is for its owner only.
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let lock = File::create(path.join("lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

@@ -101,7 +101,7 @@ impl Config {
         let insecure = boolean(value("insecure")?)?;
         if !config.grpc_addr.ip().is_loopback() && !insecure {
             return Err(value("grpc_addr")?.bad(
-                "is no loopback address, and callers are not authenticated: keep to loopback, or say --insecure true",
+                "is no loopback address, and callers are not authenticated: keep to loopback, or say --insecure",
             ));
         }
         Ok(config)

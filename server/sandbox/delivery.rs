@@ -1,7 +1,6 @@
 //! Delivering the log to event hooks, with Okta's rules: 3 s for an answer, one more try after silence or a 5xx, none after a 4xx,
 //! several events in one body when they came together, no order promised.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,12 +17,6 @@ const BATCH: usize = 100;
 /// Deliveries under way at the same time; more wait in the log.
 const MAX_UNDER_WAY: usize = 256;
 
-/// The client that calls hooks. It trusts whatever certificate a hook on this machine has.
-pub(super) fn client() -> &'static reqwest::Client {
-    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
-    &CLIENT
-}
-
 /// Delivers until it is dropped.
 pub(super) async fn run(shared: Shared) {
     let mut next = shared.org().log.end();
@@ -36,7 +29,7 @@ pub(super) async fn run(shared: Shared) {
                 under_way.join_next().await;
             }
             let fault = shared.control().next_delivery_fault();
-            under_way.spawn(deliver(hook, events, fault));
+            under_way.spawn(deliver(shared.http.clone(), hook, events, fault));
         }
         tokio::select! {
             () = shared.grown.notified() => {}
@@ -64,7 +57,7 @@ fn due(shared: &Shared, start: u64) -> (u64, Vec<(Value, Vec<Value>)>) {
     (org.log.end(), deliveries)
 }
 
-async fn deliver(hook: Value, events: Vec<Value>, fault: DeliveryFault) {
+async fn deliver(http: reqwest::Client, hook: Value, events: Vec<Value>, fault: DeliveryFault) {
     if fault.lose {
         return;
     }
@@ -82,7 +75,7 @@ async fn deliver(hook: Value, events: Vec<Value>, fault: DeliveryFault) {
     let body = body.to_string();
     for _ in 0..=fault.repeat {
         for _ in 0..TRIES {
-            if post(&hook["channel"]["config"], &body).await {
+            if post(&http, &hook["channel"]["config"], &body).await {
                 break;
             }
         }
@@ -90,8 +83,8 @@ async fn deliver(hook: Value, events: Vec<Value>, fault: DeliveryFault) {
 }
 
 /// Whether that is the end of it: an answer other than 5xx.
-async fn post(config: &Value, body: &str) -> bool {
-    let mut request = client().post(text(config, "uri")).timeout(TIMEOUT).header("content-type", "application/json");
+async fn post(http: &reqwest::Client, config: &Value, body: &str) -> bool {
+    let mut request = http.post(text(config, "uri")).timeout(TIMEOUT).header("content-type", "application/json");
     let scheme = &config["authScheme"];
     if !text(scheme, "key").is_empty() {
         request = request.header(text(scheme, "key"), text(scheme, "value"));

@@ -11,7 +11,6 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::delivery::client;
 use super::edge::object_of;
 use super::error::{Answer, OktaError};
 use super::org::{Org, now, target, text};
@@ -77,7 +76,7 @@ async fn operate(State(shared): State<Shared>, Path((id, operation)): Path<(Stri
         "activate" => ("status", "ACTIVE", "event_hook.activated", "Event hook activated"),
         "deactivate" => ("status", "INACTIVE", "event_hook.deactivated", "Event hook deactivated"),
         "verify" => {
-            verify(&hook).await?;
+            verify(&shared.http, &hook).await?;
             ("verificationStatus", "VERIFIED", "event_hook.verified", "Event hook verified")
         }
         _ => return Err(OktaError::no_such_endpoint()),
@@ -91,11 +90,11 @@ async fn operate(State(shared): State<Shared>, Path((id, operation)): Path<(Stri
 }
 
 /// One GET that has to give the challenge back.
-async fn verify(hook: &Value) -> Answer<()> {
+async fn verify(http: &reqwest::Client, hook: &Value) -> Answer<()> {
     let failed = |what: &str| OktaError::invalid("eventHook", what);
     let challenge = uuid::Uuid::new_v4().to_string();
     let uri = text(&hook["channel"]["config"], "uri");
-    let request = client().get(uri).timeout(VERIFICATION_TIMEOUT).header("x-okta-verification-challenge", &challenge);
+    let request = http.get(uri).timeout(VERIFICATION_TIMEOUT).header("x-okta-verification-challenge", &challenge);
     let response = request.send().await.map_err(|_| failed("The event hook's URL could not be reached"))?;
     let answered = response.status().is_success() && response.content_length().unwrap_or(0) <= MAX_VERIFICATION;
     let body = response.bytes().await.unwrap_or_default();

@@ -87,6 +87,8 @@ struct Shared {
     control: Arc<Mutex<Control>>,
     /// Tells the deliverer that the log has grown.
     grown: Arc<Notify>,
+    /// What calls hooks.
+    http: reqwest::Client,
     api_token: Arc<str>,
 }
 
@@ -135,6 +137,7 @@ impl Sandbox {
             org: Arc::new(Mutex::new(org)),
             control: Arc::default(),
             grown: Arc::default(),
+            http: reqwest::Client::builder().build().map_err(|error| Error::Failed(error.to_string()))?,
             api_token: Arc::from(options.api_token.as_str()),
         };
         Ok(Self { listener, addr, certificate, state })

@@ -1,5 +1,6 @@
 //! Starting, answering, and stopping.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use okta_connector::proto::SubscribeEventsRequest;
@@ -10,7 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::harness::{Sandbox, Server, http, reason, run, wait_for};
+use crate::harness::{Process, Sandbox, Server, http, reason, run, wait_for};
 
 const SERVICES: [&str; 7] = [
     "oktaconnector.v1.ApplicationService",
@@ -30,6 +31,20 @@ async fn a_server_says_one_line_on_stdout_and_stops_well() {
     }
     assert_eq!(server.process.ready["event"], "ready");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn other_than_loopback_addresses_are_served_only_when_asked_for() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("data");
+    let data_dir = path.to_str().expect("UTF-8");
+    let local = ["--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
+    let arguments = [&["serve", "--data-dir", data_dir, "--grpc-addr", "0.0.0.0:0", "--insecure"], &local[..]].concat();
+    let process = Process::start(&arguments, &[]);
+    assert!(process.ready["grpc"].as_str().is_some_and(|address| address.starts_with("0.0.0.0:")));
+    let mode = std::fs::metadata(&path).expect("made").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "events speak of people");
+    process.stop().await;
 }
 
 #[tokio::test]
