@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::Failure;
-use crate::config::{Config, SETTINGS, Value, resolve};
+use crate::config::{Config, SETTINGS, Setting, Value, resolve};
 
 /// Adds a flag for every setting that has one, and `--config`.
 pub(super) fn add_to(command: Command) -> Command {
@@ -15,18 +15,21 @@ pub(super) fn add_to(command: Command) -> Command {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help("File with settings in TOML [env: OKTA_CONNECTOR_CONFIG]");
-    let flags = SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
-        let default =
-            if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
-        Arg::new(setting.name).long(setting.flag()).value_name(setting.takes).help(format!(
-            "{}{default} [env: {}]",
-            setting.help,
-            setting.variable()
-        ))
-    });
+    let flags = SETTINGS.iter().filter(|setting| !setting.secret).map(flag);
     let about_secrets = "A flag beats the environment, which beats the file, which beats the default. OKTA_DOMAIN with \
                          OKTA_API_TOKEN makes a connection named `default`. See also: okta-connector config env";
     command.arg(file).args(flags).after_help(about_secrets)
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
+    let help = format!("{}{default} [env: {}]", setting.help, setting.variable());
+    let flag = Arg::new(setting.name).long(setting.flag()).value_name(setting.takes).help(help);
+    // A switch may be said without a value.
+    match setting.takes {
+        "true|false" => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => flag,
+    }
 }
 
 /// The value of every setting, and where it came from.
