@@ -11,7 +11,7 @@ use okta_connector::proto::{
 };
 use tonic::Code;
 
-use crate::harness::{Sandbox, Server, fields, reason, run};
+use crate::harness::{Process, Sandbox, Server, fields, reason, run};
 
 const SECRET: &str = "00verySecretToken-for-this-test";
 
@@ -167,4 +167,28 @@ async fn a_wrong_secret_key_is_said_and_changes_nothing() {
     let mut connections = ConnectionServiceClient::new(server.channel().await);
     assert!(connections.get_connection(GetConnectionRequest { connection: "acme".to_owned() }).await.is_ok());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_org_with_a_certificate_of_its_own_is_trusted_when_told_to() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("sandbox.pem");
+    let certificate = path.to_str().expect("UTF-8");
+    let arguments = ["sandbox", "--addr", "127.0.0.1:0", "--tls", "--certificate-file", certificate];
+    let sandbox = Sandbox(Process::start(&arguments, &[]));
+    let (url, token) = (sandbox.url(), sandbox.api_token());
+    assert!(url.starts_with("https://"));
+    let org = [("OKTA_DOMAIN", url.as_str()), ("OKTA_API_TOKEN", token.as_str())];
+    let read = || ReadUserRequest { id_or_login: "me".to_owned(), ..Default::default() };
+
+    let wary = Server::start_in(tempfile::tempdir().expect("directory"), &org);
+    let status = wary.users().await.read_user(read()).await.expect_err("a stranger's certificate");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "OKTA_UNAVAILABLE"));
+    wary.stop().await;
+
+    let variables = [org[0], org[1], ("OKTA_CONNECTOR_CA_FILE", certificate)];
+    let server = Server::start_in(tempfile::tempdir().expect("directory"), &variables);
+    assert!(server.users().await.read_user(read()).await.is_ok());
+    server.stop().await;
+    sandbox.0.stop().await;
 }
