@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use tonic::{Request, Response, Status};
 
+use super::events::page_size;
 use super::not_implemented;
 use super::unary::deadline;
 use crate::connections::{Connection, Connections, Credential};
@@ -56,11 +57,7 @@ impl ConnectionApi {
 
     /// One page; a token is the id of the connection that the page before ended with.
     fn page(&self, request: &ListConnectionsRequest) -> Result<ListConnectionsResponse> {
-        let size = match usize::try_from(request.page_size) {
-            Ok(0) => PAGE_SIZE,
-            Ok(size) if size <= PAGE_SIZE => size,
-            _ => return Err(Error::invalid("page_size", format!("must be 1 to {PAGE_SIZE}, or 0 for {PAGE_SIZE}"))),
-        };
+        let size = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)?;
         let all = self.connections.all();
         let start = match request.page_token.as_str() {
             "" => 0,
