@@ -15,5 +15,6 @@ mod events;
 mod groups;
 mod harness;
 mod hooks;
+mod sandbox;
 mod serve;
 mod users;
