@@ -110,11 +110,15 @@ impl App {
     }
 
     /// Serves until `stop`, then drains: no new work, streams end, calls finish, and the hook listener closes last, so that Okta
-    /// can deliver for as long as anything can be stored.
+    /// can deliver for as long as anything can be stored. `announce` is called once it answers and says that it is ready.
     ///
     /// # Errors
-    /// When a listener fails.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), String> {
+    /// When a listener or `announce` fails.
+    pub async fn run(
+        self,
+        stop: CancellationToken,
+        announce: impl FnOnce() -> Result<(), String> + Send,
+    ) -> Result<(), String> {
         let Parts { connections, okta, hooks, journal, hub, metrics, readiness } = self.parts;
         let (http_stop, hub_stop) = (CancellationToken::new(), CancellationToken::new());
         let registry = hooks.registry().clone();
@@ -159,6 +163,7 @@ impl App {
 
         set_serving(&health).await;
         readiness.set(true);
+        announce()?;
         let draining = drain_health(health, readiness, stop.clone());
         let incoming = TcpIncoming::from(self.grpc).with_nodelay(Some(true));
         let grpc = routes.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());

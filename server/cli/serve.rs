@@ -18,15 +18,15 @@ pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let app = start(config).await?;
     let at = app.addresses();
     let stop = shutdown::on_signal().map_err(|error| Failure::failed(format!("cannot handle signals: {error}")))?;
-    announce(&json!({
+    let ready = json!({
         "event": "ready",
         "grpc": at.grpc.to_string(),
         "http": at.http.to_string(),
         "admin": at.admin.to_string(),
         "pid": std::process::id(),
-    }))?;
+    });
     tracing::info!(grpc = %at.grpc, http = %at.http, admin = %at.admin, "serving");
-    app.run(stop).await.map_err(Failure::failed)
+    app.run(stop, || announce(&ready).map_err(|failure| failure.message)).await.map_err(Failure::failed)
 }
 
 /// Starts logging, then the server.

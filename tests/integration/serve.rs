@@ -142,6 +142,17 @@ async fn the_admin_listener_tells_how_it_is() {
 }
 
 #[tokio::test]
+async fn who_reads_the_ready_line_finds_the_server_ready() {
+    let client = http();
+    for _ in 0..5 {
+        let server = Server::alone();
+        let ready = client.get(format!("{}/ready", server.admin_url())).send().await.expect("answered");
+        assert!(ready.status().is_success(), "{}", ready.status());
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_data_directory_belongs_to_one_server() {
     let server = Server::alone();
     let path = server.path().to_str().expect("UTF-8");

@@ -46,7 +46,7 @@ pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let sandbox_stop = CancellationToken::new();
     let sandbox = tokio::spawn(sandbox.serve(sandbox_stop.clone()));
-    let server = tokio::spawn(app.run(stop.clone()));
+    let server = tokio::spawn(app.run(stop.clone(), || Ok(())));
     let channel = connect_to(&at.grpc.to_string()).await?;
     hook_up(channel.clone()).await?;
     announce(&json!({
