@@ -27,7 +27,7 @@ fn flag(setting: &'static Setting) -> Arg {
     let flag = Arg::new(setting.name).long(setting.flag()).value_name(setting.takes).help(help);
     // A switch may be said without a value.
     match setting.takes {
-        "true|false" => flag.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        "true|false" => flag.num_args(0..=1).default_missing_value("true"),
         _ => flag,
     }
 }

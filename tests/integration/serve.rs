@@ -168,10 +168,11 @@ fn a_bad_setting_is_one_line_and_exit_64_before_anything_is_opened() {
     let path = directory.path().join("data");
     let data_dir = path.to_str().expect("UTF-8");
     type Variables<'a> = &'a [(&'a str, &'a str)];
-    let bad: [(&[&str], Variables<'_>, &str); 7] = [
+    let bad: [(&[&str], Variables<'_>, &str); 8] = [
         (&["--grpc-addr", "nonsense"], &[], "--grpc-addr"),
         (&["--grpc-addr", "0.0.0.0:0"], &[], "--insecure"),
         (&[], &[("OKTA_CONNECTOR_LOG_FORMAT", "xml")], "OKTA_CONNECTOR_LOG_FORMAT"),
+        (&["--insecure", "perhaps"], &[], "--insecure"),
         (&["--public-url", "http://acme.example"], &[], "--public-url"),
         (&["--config", "/does/not/exist.toml"], &[], "/does/not/exist.toml"),
         (&[], &[("OKTA_DOMAIN", "acme.okta.com")], "OKTA_API_TOKEN"),
