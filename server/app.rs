@@ -16,16 +16,17 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::admin::{self, Readiness};
+use crate::authorization::Authorizations;
 use crate::cards::Runner;
-use crate::config::{Config, SecretKey};
-use crate::connections::{Connections, Credential, Store};
+use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey};
+use crate::connections::{Connections, Credential, ServiceApp, SigningKey, Store, scopes};
 use crate::events::{Hub, HubLimits};
 use crate::grpc::{
     Applications, ConnectionApi, CustomApi, EventApi, EventHookApi, Groups, ResolveConnection, Unary, Users,
 };
 use crate::journal::{Journal, Limits};
 use crate::metrics::Metrics;
-use crate::okta;
+use crate::okta::{self, Tokens};
 use crate::proto::{DESCRIPTORS, server};
 use crate::secret::Sealer;
 use crate::webhook::{self, Hooks};
@@ -60,6 +61,7 @@ pub struct App {
     admin: TcpListener,
     addresses: Addresses,
     drain_timeout: Duration,
+    keep_alive_after: Duration,
     max_hook_body_bytes: usize,
     _lock: File,
 }
@@ -79,6 +81,7 @@ pub struct Addresses {
 struct Parts {
     connections: Connections,
     okta: okta::Client,
+    authorizations: Authorizations,
     hooks: Arc<Hooks>,
     journal: Journal,
     hub: Hub,
@@ -100,8 +103,18 @@ impl App {
             |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Failed(error.to_string()));
         let addresses = Addresses { grpc: local(&grpc)?, http: local(&http)?, admin: local(&admin)? };
         let parts = Parts::open(&config, addresses).await?;
-        let (drain_timeout, max_hook_body_bytes) = (config.drain_timeout, config.max_hook_body_bytes);
-        Ok(Self { parts, grpc, http, admin, addresses, drain_timeout, max_hook_body_bytes, _lock: lock })
+        let Config { drain_timeout, keep_alive_after, max_hook_body_bytes, .. } = config;
+        Ok(Self {
+            parts,
+            grpc,
+            http,
+            admin,
+            addresses,
+            drain_timeout,
+            keep_alive_after,
+            max_hook_body_bytes,
+            _lock: lock,
+        })
     }
 
     /// Where the server listens.
@@ -119,7 +132,7 @@ impl App {
         stop: CancellationToken,
         announce: impl FnOnce() -> Result<(), String> + Send,
     ) -> Result<(), String> {
-        let Parts { connections, okta, hooks, journal, hub, metrics, readiness } = self.parts;
+        let Parts { connections, okta, authorizations, hooks, journal, hub, metrics, readiness } = self.parts;
         let (http_stop, hub_stop) = (CancellationToken::new(), CancellationToken::new());
         let registry = hooks.registry().clone();
 
@@ -127,12 +140,14 @@ impl App {
             let (hub, stop) = (hub.clone(), hub_stop.clone());
             async move { hub.run(stop).await }
         });
+        let tokens = okta.tokens().clone();
+        let keeping_alive = tokio::spawn(tokens.clone().keep_alive(self.keep_alive_after, stop.clone()));
         let receiver = webhook::router(
             registry.clone(),
             journal.clone(),
             webhook::Options { max_body_bytes: self.max_hook_body_bytes, ..Default::default() },
         );
-        let http = serve_http(self.http, receiver, http_stop.clone());
+        let http = serve_http(self.http, receiver.merge(authorizations.router()), http_stop.clone());
         let admin = serve_http(self.admin, admin::router(readiness.clone(), metrics.clone()), hub_stop.clone());
 
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -145,6 +160,7 @@ impl App {
                 server::connection_service_server::ConnectionServiceServer::new(ConnectionApi::new(
                     connections.clone(),
                     okta,
+                    authorizations.clone(),
                     registry,
                 ))
                 .max_decoding_message_size(MAX_REQUEST),
@@ -181,10 +197,15 @@ impl App {
             }
         };
         http_stop.cancel();
-        finish("hook", http, self.drain_timeout).await;
+        finish("HTTP", http, self.drain_timeout).await;
         hub_stop.cancel();
         finish("admin", admin, self.drain_timeout).await;
-        let _ = following.await;
+        let _ = tokio::join!(following, keeping_alive);
+        // Refresh tokens that were sent have answers that must not be lost.
+        let settled = async { tokio::join!(authorizations.close(), tokens.close()) };
+        if tokio::time::timeout(self.drain_timeout, settled).await.is_err() {
+            tracing::warn!("tokens were still being renewed when the drain timeout came; the next start takes them up");
+        }
         if let Err(error) = journal.close().await {
             tracing::error!(%error, "the journal could not be closed");
         }
@@ -202,18 +223,47 @@ impl Parts {
             .await
             .map_err(|error| StartError::Setting(format!("{error}: was the secret key changed?")))?;
         if let Some(default) = &config.default_connection {
-            let credential = Credential::ApiToken(default.api_token.clone());
-            connections.set_default(&default.domain, credential).await.map_err(failed)?;
+            connections.set_default(&default.domain, default_credential(default)?).await.map_err(failed)?;
         }
         let metrics = Metrics::default();
-        let okta = okta_client(config, &sealer, metrics.clone())?;
-        let local_url = format!("http://{}", addresses.http);
+        let http = http_client(config)?;
+        let tokens = Tokens::new(http.clone(), connections.clone(), metrics.clone());
+        let okta = okta::Client::new(http, tokens, sealer.derive("page tokens"), metrics.clone());
+        let local_url = local_url(addresses.http);
+        let browsers_url = config.public_url.clone().unwrap_or_else(|| local_url.clone());
+        let authorizations = Authorizations::new(connections.clone(), okta.tokens().clone(), browsers_url);
         let hooks = Hooks::new(store, sealer, connections.clone(), okta.clone(), config.public_url.clone(), local_url);
         hooks.load().await.map_err(failed)?;
         let journal = Journal::open(config.data_dir.join("journal.db"), Limits::default()).map_err(failed)?;
         let hub = Hub::new(journal.clone(), &HubLimits::default());
-        Ok(Self { connections, okta, hooks: Arc::new(hooks), journal, hub, metrics, readiness: Readiness::default() })
+        let (hooks, readiness) = (Arc::new(hooks), Readiness::default());
+        Ok(Self { connections, okta, authorizations, hooks, journal, hub, metrics, readiness })
     }
+}
+
+/// How somebody on this machine reaches the listener.
+fn local_url(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
+    }
+}
+
+/// The credential that the environment names.
+fn default_credential(default: &DefaultConnection) -> Result<Credential, StartError> {
+    let (client_id, file, key_id, wanted) = match &default.credential {
+        DefaultCredential::ApiToken(token) => return Ok(Credential::ApiToken(token.clone())),
+        DefaultCredential::ServiceApp { client_id, private_key_file, key_id, scopes } => {
+            (client_id.clone(), private_key_file, key_id, scopes)
+        }
+    };
+    let place = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| StartError::Setting(format!("OKTA_PRIVATE_KEY_FILE {place} cannot be read: {error}")))?;
+    let key = SigningKey::read(&text.into(), key_id)
+        .map_err(|wrong| StartError::Setting(format!("OKTA_PRIVATE_KEY_FILE {place} {wrong}")))?;
+    let scopes = scopes::check(wanted).map_err(|(_, wrong)| StartError::Setting(format!("OKTA_SCOPES: {wrong}")))?;
+    Ok(Credential::ServiceApp(ServiceApp { client_id, key, scopes }))
 }
 
 /// Finds the id of a connection by id or nickname.
@@ -246,13 +296,13 @@ fn sealer(config: &Config) -> Result<Sealer, StartError> {
     sealer.map_err(|error| StartError::Setting(error.to_string()))
 }
 
-fn okta_client(config: &Config, sealer: &Sealer, metrics: Metrics) -> Result<okta::Client, StartError> {
+fn http_client(config: &Config) -> Result<reqwest::Client, StartError> {
     let wrong = |path: &Path, error: String| StartError::Setting(format!("ca_file {}: {error}", path.display()));
     let roots = match &config.ca_file {
         Some(path) => Some(std::fs::read(path).map_err(|error| wrong(path, error.to_string()))?),
         None => None,
     };
-    okta::Client::new(roots.as_deref(), sealer.derive("page tokens"), metrics).map_err(|error| match &config.ca_file {
+    okta::http_client(roots.as_deref()).map_err(|error| match &config.ca_file {
         Some(path) => wrong(path, error),
         None => StartError::Failed(format!("cannot make an HTTP client: {error}")),
     })

@@ -130,6 +130,11 @@ impl Sealer {
         String::from_utf8(plain.to_vec()).map(SecretString::from).map_err(|_| SecretError::DoesNotOpen)
     }
 
+    /// Whether this was sealed with the key that seals now.
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        self.keys.first().is_some_and(|key| sealed.get(1..=KEY_ID_LEN) == Some(&key.id))
+    }
+
     /// A key for authenticating things of another purpose, the same for as long as the first secret key is.
     pub fn derive(&self, purpose: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&self.derive, purpose.as_bytes()).as_ref())

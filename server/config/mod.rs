@@ -35,6 +35,8 @@ pub struct Config {
     pub max_hook_body_bytes: usize,
     /// How long a graceful stop may take.
     pub drain_timeout: Duration,
+    /// After how long without use a connection's refresh token is renewed all the same.
+    pub keep_alive_after: Duration,
     /// What is logged.
     pub log: String,
     /// How log lines look.
@@ -63,13 +65,31 @@ pub enum LogFormat {
     Json,
 }
 
-/// The connection called `default`, from `OKTA_DOMAIN` and `OKTA_API_TOKEN`.
+/// The connection called `default`, from `OKTA_DOMAIN` and what goes with it.
 #[derive(Debug, Clone)]
 pub struct DefaultConnection {
     /// `OKTA_DOMAIN`.
     pub domain: String,
+    /// What it authenticates itself with.
+    pub credential: DefaultCredential,
+}
+
+/// What the environment says that the default connection authenticates itself with.
+#[derive(Debug, Clone)]
+pub enum DefaultCredential {
     /// `OKTA_API_TOKEN`.
-    pub api_token: SecretString,
+    ApiToken(SecretString),
+    /// A service app.
+    ServiceApp {
+        /// `OKTA_CLIENT_ID`.
+        client_id: String,
+        /// `OKTA_PRIVATE_KEY_FILE`.
+        private_key_file: PathBuf,
+        /// `OKTA_PRIVATE_KEY_ID`; may be empty.
+        key_id: String,
+        /// `OKTA_SCOPES`, separated by spaces; may be empty.
+        scopes: Vec<String>,
+    },
 }
 
 impl Config {
@@ -94,6 +114,7 @@ impl Config {
             ca_file: path(value("ca_file")?),
             max_hook_body_bytes: number(value("max_hook_body_bytes")?, 1024, 64 << 20)?,
             drain_timeout: Duration::from_secs(number(value("drain_timeout")?, 1, 3600)?),
+            keep_alive_after: Duration::from_secs(number(value("keep_alive_after")?, 1, 6 * 24 * 3600)?),
             log: log(value("log")?)?,
             log_format: log_format(value("log_format")?)?,
             default_connection: default_connection(variable)?,
@@ -171,22 +192,33 @@ fn log_format(value: &Value) -> Result<LogFormat, BadSetting> {
 }
 
 fn default_connection(variable: impl Fn(&str) -> Option<String>) -> Result<Option<DefaultConnection>, BadSetting> {
+    const CREDENTIALS: [&str; 3] = ["OKTA_API_TOKEN", "OKTA_CLIENT_ID", "OKTA_PRIVATE_KEY_FILE"];
     let given = |name: &str| variable(name).filter(|text| !text.is_empty());
     let bad = |message: &str| Err(BadSetting(message.to_owned()));
-    match (given("OKTA_DOMAIN"), given("OKTA_API_TOKEN")) {
-        (Some(domain), Some(token)) => {
-            if let Err(wrong) = base_url(&domain) {
-                return bad(&format!("OKTA_DOMAIN {wrong}"));
-            }
-            Ok(Some(DefaultConnection { domain, api_token: token.into() }))
-        }
-        (Some(_), None) if given("OKTA_CLIENT_ID").is_some() => {
-            bad("OKTA_CLIENT_ID with OKTA_PRIVATE_KEY_FILE cannot be used by this version yet; set OKTA_API_TOKEN")
-        }
-        (Some(_), None) => bad("OKTA_DOMAIN is set and OKTA_API_TOKEN is not; set both, or neither"),
-        (None, Some(_)) => bad("OKTA_API_TOKEN is set and OKTA_DOMAIN is not; set both, or neither"),
-        (None, None) => Ok(None),
+    let Some(domain) = given("OKTA_DOMAIN") else {
+        return match CREDENTIALS.iter().find(|name| given(name).is_some()) {
+            Some(name) => bad(&format!("{name} is set and OKTA_DOMAIN is not; set both, or neither")),
+            None => Ok(None),
+        };
+    };
+    if let Err(wrong) = base_url(&domain) {
+        return bad(&format!("OKTA_DOMAIN {wrong}"));
     }
+    let credential = match CREDENTIALS.map(given) {
+        [Some(token), None, None] => DefaultCredential::ApiToken(token.into()),
+        [None, Some(client_id), Some(file)] => DefaultCredential::ServiceApp {
+            client_id,
+            private_key_file: file.into(),
+            key_id: given("OKTA_PRIVATE_KEY_ID").unwrap_or_default(),
+            scopes: given("OKTA_SCOPES").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+        },
+        _ => {
+            return bad(
+                "OKTA_DOMAIN is set: set OKTA_API_TOKEN with it, or both OKTA_CLIENT_ID and OKTA_PRIVATE_KEY_FILE",
+            );
+        }
+    };
+    Ok(Some(DefaultConnection { domain, credential }))
 }
 
 #[cfg(test)]
@@ -228,7 +260,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named_with_where_it_came_from() {
         type Pairs<'a> = &'a [(&'static str, &'a str)];
-        let wrong: [(Pairs<'_>, Pairs<'_>, &str); 9] = [
+        let wrong: [(Pairs<'_>, Pairs<'_>, &str); 11] = [
             (&[("grpc_addr", "nonsense")], &[], "--grpc-addr"),
             (&[], &[("OKTA_CONNECTOR_HTTP_ADDR", "x:1")], "OKTA_CONNECTOR_HTTP_ADDR"),
             (&[("grpc_addr", "0.0.0.0:50051")], &[], "--insecure"),
@@ -237,6 +269,8 @@ mod tests {
             (&[("max_hook_body_bytes", "-1")], &[], "max_hook_body_bytes"),
             (&[("log_format", "xml")], &[], "text or json"),
             (&[], &[("OKTA_DOMAIN", "acme.okta.com")], "OKTA_API_TOKEN"),
+            (&[], &[("OKTA_DOMAIN", "acme.okta.com"), ("OKTA_CLIENT_ID", "0oa")], "OKTA_PRIVATE_KEY_FILE"),
+            (&[], &[("OKTA_CLIENT_ID", "0oa")], "OKTA_DOMAIN"),
             (&[], &[("OKTA_DOMAIN", "http://acme.okta.com"), ("OKTA_API_TOKEN", "t")], "OKTA_DOMAIN"),
         ];
         for (flags, variables, says) in wrong {

@@ -23,7 +23,12 @@ const fn setting(name: &'static str, takes: &'static str, default: &'static str,
 pub const SETTINGS: &[Setting] = &[
     setting("data_dir", "DIR", "okta-connector-data", "Where the journal, the connections and the secret key are kept"),
     setting("grpc_addr", "ADDR", "127.0.0.1:50051", "Where gRPC is served; port 0 picks a free one"),
-    setting("http_addr", "ADDR", "127.0.0.1:8080", "Where Okta's event hooks are received; port 0 picks a free one"),
+    setting(
+        "http_addr",
+        "ADDR",
+        "127.0.0.1:8080",
+        "Where Okta's event hooks are received, and browsers come to authorize connections; port 0 picks a free one",
+    ),
     setting(
         "admin_addr",
         "ADDR",
@@ -34,7 +39,7 @@ pub const SETTINGS: &[Setting] = &[
         "public_url",
         "URL",
         "",
-        "Where Okta reaches the HTTP listener, over https; a sandbox on this machine needs none",
+        "Where Okta and browsers reach the HTTP listener, over https; on one machine with both none is needed",
     ),
     setting(
         "secret_key_file",
@@ -51,6 +56,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     setting("ca_file", "FILE", "", "Certificates (PEM) to trust besides the system's when calling Okta"),
     setting("max_hook_body_bytes", "BYTES", "1048576", "Largest body of an event hook delivery"),
+    setting(
+        "keep_alive_after",
+        "SECONDS",
+        "86400",
+        "After how long without use a connection's refresh token is renewed; Okta forgets it after 7 days",
+    ),
     setting("drain_timeout", "SECONDS", "10", "How long a graceful stop may take"),
     setting("log", "FILTER", "info", "What is logged: error, warn, info, debug, trace, or target=level pairs"),
     setting("log_format", "FORMAT", "text", "How log lines look: text or json"),

@@ -10,10 +10,10 @@ use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use crate::error::{Error, Result};
 use crate::proto::ErrorReason;
 
-/// The schema's version, in SQLite's `user_version`. A newer one than this is not touched.
-const SCHEMA_VERSION: i32 = 1;
-
-const SCHEMA: &str = "
+/// How the schema came to be, step by step; SQLite's `user_version` counts the steps that a file has taken. A file that has taken
+/// more than there are was written by a newer version, and is not touched.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE connections (
         id              TEXT PRIMARY KEY,
         nickname        TEXT NOT NULL UNIQUE,
@@ -39,8 +39,16 @@ const SCHEMA: &str = "
         created       TEXT NOT NULL
     ) STRICT;
     CREATE INDEX event_hooks_by_connection ON event_hooks (connection_id);
-    PRAGMA user_version = 1;
-";
+    ",
+    "
+    CREATE TABLE grants (
+        connection_id   TEXT PRIMARY KEY,
+        sealed          BLOB NOT NULL,
+        refresh_started TEXT,
+        refreshed       TEXT NOT NULL
+    ) STRICT;
+    ",
+];
 
 /// A connection as it is stored. Times are RFC 3339, enums their numbers in the API.
 #[derive(Debug, Clone)]
@@ -92,6 +100,84 @@ pub struct HookRow {
     pub created: String,
 }
 
+/// How the replacement of a connection came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// Done.
+    Done,
+    /// Another connection has the nickname.
+    NicknameTaken,
+    /// The connection is of another version by now, or gone.
+    Changed,
+}
+
+/// The state of a connection as it is stored.
+#[derive(Debug, Clone)]
+pub struct StateRow {
+    /// `ConnectionState`.
+    pub state: i32,
+    /// Why.
+    pub reason: String,
+    /// Since when, RFC 3339.
+    pub changed: String,
+}
+
+/// What becomes of a connection's grant along with its state.
+#[derive(Debug, Clone)]
+pub enum GrantChange {
+    /// Nothing.
+    Keep,
+    /// It goes.
+    Forget,
+    /// There is a new one, sealed.
+    Put(Vec<u8>),
+}
+
+/// A grant as it is stored. Times are RFC 3339.
+#[derive(Debug, Clone)]
+pub struct GrantRow {
+    /// The connection it belongs to.
+    pub connection_id: String,
+    /// The sealed grant.
+    pub sealed: Vec<u8>,
+    /// When the refresh token was sent whose answer has not been stored yet.
+    pub refresh_started: Option<String>,
+    /// When it was last stored.
+    pub refreshed: String,
+}
+
+/// Where a sealed secret is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Place {
+    Connection,
+    Grant,
+    Hook,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Connection, Self::Grant, Self::Hook];
+
+    fn table_and_key(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connection => ("connections", "id"),
+            Self::Grant => ("grants", "connection_id"),
+            Self::Hook => ("event_hooks", "id"),
+        }
+    }
+}
+
+/// A sealed secret, wherever it is kept.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// Where it is kept.
+    pub place: Place,
+    /// The row's key.
+    pub id: String,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
 /// Connections and hooks on disk. Cloning shares the file.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Mutex<Sqlite>>);
@@ -106,13 +192,15 @@ impl Store {
         let sqlite = Sqlite::open(path).map_err(failed)?;
         sqlite.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         sqlite.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        match sqlite.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)? {
-            0 => sqlite.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;")).map_err(failed)?,
-            SCHEMA_VERSION => {}
-            newer => {
-                let message = format!("connections.db has schema version {newer}, this program knows {SCHEMA_VERSION}");
-                return Err(Error::new(ErrorReason::StorageUnavailable, message));
-            }
+        let taken: usize = sqlite.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        let known = MIGRATIONS.len();
+        let Some(missing) = MIGRATIONS.get(taken..) else {
+            let message = format!("connections.db has schema version {taken}, this program knows {known}");
+            return Err(Error::new(ErrorReason::StorageUnavailable, message));
+        };
+        if !missing.is_empty() {
+            let steps = missing.concat();
+            sqlite.execute_batch(&format!("BEGIN; {steps} PRAGMA user_version = {known}; COMMIT;")).map_err(failed)?;
         }
         Ok(Self(Arc::new(Mutex::new(sqlite))))
     }
@@ -157,21 +245,72 @@ impl Store {
         .await
     }
 
-    /// Replaces the stored credential of a connection.
+    /// Replaces a connection, unless it is not the one of version `expected` any more; with `forget_grant`, its grant goes too.
     ///
     /// # Errors
     /// `STORAGE_UNAVAILABLE`.
-    pub async fn update_credential(&self, row: ConnectionRow) -> Result<()> {
+    pub async fn replace_connection(&self, row: ConnectionRow, expected: i64, forget_grant: bool) -> Result<Replaced> {
         self.run(move |sqlite| {
-            let mut statement = sqlite.prepare_cached(
-                "UPDATE connections SET credential_kind = ?2, sealed = ?3, last_updated = ?4, version = ?5 WHERE id = ?1",
-            )?;
-            statement.execute(params![row.id, row.credential_kind, row.sealed, row.last_updated, row.version]).map(|_| ())
+            let transaction = sqlite.transaction()?;
+            let taken = transaction
+                .prepare_cached("SELECT 1 FROM connections WHERE nickname = ?1 AND id <> ?2")?
+                .exists(params![row.nickname, row.id])?;
+            if taken {
+                return Ok(Replaced::NicknameTaken);
+            }
+            let replaced = transaction
+                .prepare_cached(
+                    "UPDATE connections SET nickname = ?3, sealed = ?4, state = ?5, state_reason = ?6, state_changed = ?7,
+                     last_updated = ?8, version = ?9 WHERE id = ?1 AND version = ?2",
+                )?
+                .execute(params![
+                    row.id,
+                    expected,
+                    row.nickname,
+                    row.sealed,
+                    row.state,
+                    row.state_reason,
+                    row.state_changed,
+                    row.last_updated,
+                    row.version,
+                ])?;
+            if replaced == 0 {
+                return Ok(Replaced::Changed);
+            }
+            if forget_grant {
+                transaction.prepare_cached("DELETE FROM grants WHERE connection_id = ?1")?.execute([&row.id])?;
+            }
+            transaction.commit()?;
+            Ok(Replaced::Done)
         })
         .await
     }
 
-    /// Removes a connection and its hooks.
+    /// Stores the state of a connection, and with `grant` what came with it, both or neither.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn set_state(&self, id: String, state: StateRow, grant: GrantChange) -> Result<()> {
+        self.run(move |sqlite| {
+            let transaction = sqlite.transaction()?;
+            transaction
+                .prepare_cached(
+                    "UPDATE connections SET state = ?2, state_reason = ?3, state_changed = ?4 WHERE id = ?1",
+                )?
+                .execute(params![id, state.state, state.reason, state.changed])?;
+            match grant {
+                GrantChange::Keep => {}
+                GrantChange::Forget => {
+                    transaction.prepare_cached("DELETE FROM grants WHERE connection_id = ?1")?.execute([&id])?;
+                }
+                GrantChange::Put(sealed) => put_grant(&transaction, &id, &sealed, &state.changed)?,
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// Removes a connection, its grant and its hooks.
     ///
     /// # Errors
     /// `STORAGE_UNAVAILABLE`.
@@ -179,8 +318,87 @@ impl Store {
         self.run(move |sqlite| {
             let transaction = sqlite.transaction()?;
             transaction.execute("DELETE FROM event_hooks WHERE connection_id = ?1", [&id])?;
+            transaction.execute("DELETE FROM grants WHERE connection_id = ?1", [&id])?;
             transaction.execute("DELETE FROM connections WHERE id = ?1", [&id])?;
             transaction.commit()
+        })
+        .await
+    }
+
+    /// The grant of a connection.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn grant(&self, id: String) -> Result<Option<GrantRow>> {
+        self.run(move |sqlite| {
+            let mut statement = sqlite.prepare_cached("SELECT * FROM grants WHERE connection_id = ?1")?;
+            statement.query_row([id], grant_row).optional()
+        })
+        .await
+    }
+
+    /// All grants.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn grants(&self) -> Result<Vec<GrantRow>> {
+        self.run(|sqlite| {
+            let mut statement = sqlite.prepare_cached("SELECT * FROM grants")?;
+            statement.query_map([], grant_row)?.collect()
+        })
+        .await
+    }
+
+    /// Stores the grant of a connection that is still there, as of now; a refresh that was under way is over.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn put_grant(&self, id: String, sealed: Vec<u8>, refreshed: String) -> Result<()> {
+        self.run(move |sqlite| put_grant(sqlite, &id, &sealed, &refreshed)).await
+    }
+
+    /// Marks that the refresh token of a connection is about to be sent.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn mark_refresh(&self, id: String, started: String) -> Result<()> {
+        self.run(move |sqlite| {
+            let mut statement =
+                sqlite.prepare_cached("UPDATE grants SET refresh_started = ?2 WHERE connection_id = ?1")?;
+            statement.execute(params![id, started]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Every sealed secret there is.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn sealed(&self) -> Result<Vec<Sealed>> {
+        self.run(|sqlite| {
+            let mut all = Vec::new();
+            for place in Place::ALL {
+                let (table, key) = place.table_and_key();
+                let mut statement = sqlite.prepare(&format!("SELECT {key}, sealed FROM {table}"))?;
+                let rows = statement.query_map([], |row| Ok(Sealed { place, id: row.get(0)?, sealed: row.get(1)? }))?;
+                for row in rows {
+                    all.push(row?);
+                }
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Puts `fresh` where `old` is, unless it is not there any more. Whether it was.
+    ///
+    /// # Errors
+    /// `STORAGE_UNAVAILABLE`.
+    pub async fn replace_sealed(&self, old: Sealed, fresh: Vec<u8>) -> Result<bool> {
+        self.run(move |sqlite| {
+            let (table, key) = old.place.table_and_key();
+            let update = format!("UPDATE {table} SET sealed = ?3 WHERE {key} = ?1 AND sealed = ?2");
+            Ok(sqlite.prepare_cached(&update)?.execute(params![old.id, old.sealed, fresh])? == 1)
         })
         .await
     }
@@ -273,6 +491,23 @@ fn connection_row(row: &Row<'_>) -> rusqlite::Result<ConnectionRow> {
         last_updated: row.get("last_updated")?,
         version: row.get("version")?,
     })
+}
+
+fn grant_row(row: &Row<'_>) -> rusqlite::Result<GrantRow> {
+    Ok(GrantRow {
+        connection_id: row.get("connection_id")?,
+        sealed: row.get("sealed")?,
+        refresh_started: row.get("refresh_started")?,
+        refreshed: row.get("refreshed")?,
+    })
+}
+
+/// A connection that was deleted meanwhile gets no grant any more.
+fn put_grant(sqlite: &Sqlite, id: &str, sealed: &[u8], refreshed: &str) -> rusqlite::Result<()> {
+    let mut statement = sqlite.prepare_cached(
+        "INSERT OR REPLACE INTO grants SELECT ?1, ?2, NULL, ?3 WHERE EXISTS (SELECT 1 FROM connections WHERE id = ?1)",
+    )?;
+    statement.execute(params![id, sealed, refreshed]).map(|_| ())
 }
 
 fn hook_row(row: &Row<'_>) -> rusqlite::Result<HookRow> {

@@ -2,25 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use ring::hmac;
-use secrecy::ExposeSecret;
 
 use super::answer::Answer;
 use super::call::{Accept, Call, Repeat};
+use super::http::{Unanswered, bounded_body};
+use super::oauth::{Authorization, Tokens};
 use super::page;
 use super::refusal::refusal;
 use super::retry::{self, Ending};
-use crate::connections::{Connection, Credential};
+use crate::connections::Connection;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::proto::{ConnectionState, ErrorReason};
 
-const USER_AGENT: &str = concat!("okta-connector/", env!("CARGO_PKG_VERSION"));
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence in the middle of an answer for longer than this is a broken connection.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Nonces that one call learns on its way; a server that gives out one with every refusal is not followed for ever.
+const MAX_NONCES: u32 = 2;
 /// A page of 1000 users with large profiles is some megabytes; more than this is no answer of Okta's.
 const MAX_BODY: usize = 16 << 20;
 
@@ -28,6 +27,7 @@ const MAX_BODY: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    tokens: Tokens,
     page_key: hmac::Key,
     metrics: Metrics,
 }
@@ -62,24 +62,14 @@ enum Attempt {
 }
 
 impl Client {
-    /// A client that trusts the system's roots, and those of `extra_roots` (PEM) besides. Page tokens are signed with `page_key`.
-    ///
-    /// # Errors
-    /// When the roots cannot be read.
-    pub fn new(extra_roots: Option<&[u8]>, page_key: hmac::Key, metrics: Metrics) -> std::result::Result<Self, String> {
-        let roots = match extra_roots {
-            Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(|error| error.to_string())?,
-            None => Vec::new(),
-        };
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .tls_certs_merge(roots)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { http, page_key, metrics })
+    /// A client that sends through `http`, with the tokens of `tokens`. Page tokens are signed with `page_key`.
+    pub fn new(http: reqwest::Client, tokens: Tokens, page_key: hmac::Key, metrics: Metrics) -> Self {
+        Self { http, tokens, page_key, metrics }
+    }
+
+    /// The access tokens of the connections.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Sends `call` as `connection`, again where that is safe, until it is answered or the deadline is near.
@@ -104,12 +94,26 @@ impl Client {
             _ => None,
         };
         let url = format!("{}{}", connection.base_url, call.path_and_query(after.as_deref()));
+        let mut authorization = self.tokens.authorization(connection, deadline).await?;
+        let (mut renewed, mut nonces) = (false, 0);
         loop {
             trace.attempts += 1;
-            let attempt = self.attempt(connection, call, &url, deadline).await;
+            let (attempt, has_new_nonce) = self.attempt(&authorization, call, &url, deadline).await;
             let ending = attempt.ending();
             if let Attempt::Answered(answer) = &attempt {
                 answer.request_id().clone_into(&mut trace.okta_request_id);
+                // What Okta does not let in it does not carry out: it can be sent again, with what it wants.
+                if answer.status == StatusCode::UNAUTHORIZED && has_new_nonce && nonces < MAX_NONCES {
+                    nonces += 1;
+                    continue;
+                }
+                if answer.status == StatusCode::UNAUTHORIZED && !renewed {
+                    renewed = true;
+                    if let Some(newer) = self.tokens.renewed(connection, &authorization, deadline).await? {
+                        authorization = newer;
+                        continue;
+                    }
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let delay = retry::delay(ending, call.endpoint.repeat, trace.attempts, left, rand::random());
@@ -120,10 +124,16 @@ impl Client {
         }
     }
 
-    /// One request, one answer.
-    async fn attempt(&self, connection: &Connection, call: &Call, url: &str, deadline: Instant) -> Attempt {
+    /// One request, one answer; and whether it brought a new nonce for proofs.
+    async fn attempt(
+        &self,
+        authorization: &Authorization,
+        call: &Call,
+        url: &str,
+        deadline: Instant,
+    ) -> (Attempt, bool) {
         let started = Instant::now();
-        let exchange = tokio::time::timeout_at(deadline.into(), self.exchange(connection, call, url));
+        let exchange = tokio::time::timeout_at(deadline.into(), self.exchange(authorization, call, url));
         let attempt = match exchange.await {
             Ok(Ok(answer)) => Attempt::Answered(answer),
             Ok(Err(error)) => failed(call, &error),
@@ -138,12 +148,13 @@ impl Client {
             attempt.status(),
             started.elapsed(),
         );
-        attempt
+        let has_new_nonce = matches!(&attempt, Attempt::Answered(answer) if authorization.learn(&answer.headers));
+        (attempt, has_new_nonce)
     }
 
     async fn exchange(
         &self,
-        connection: &Connection,
+        authorization: &Authorization,
         call: &Call,
         url: &str,
     ) -> std::result::Result<Answer, ExchangeError> {
@@ -153,15 +164,17 @@ impl Client {
             headers.append(name, HeaderValue::try_from(value.as_str()).map_err(|_| ExchangeError::Unsendable)?);
         }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        headers.insert(AUTHORIZATION, authorization(connection)?);
+        authorization
+            .apply(call.endpoint.method.as_str(), url, &mut headers)
+            .map_err(ExchangeError::CannotBeAuthorized)?;
         let mut request = self.http.request(call.endpoint.method.into(), url);
         if let Some(body) = &call.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request = request.body(body.clone());
         }
-        let response = request.headers(headers).send().await?;
+        let response = request.headers(headers).send().await.map_err(Unanswered::from)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = bounded_body(response).await?;
+        let body = bounded_body(response, MAX_BODY).await?;
         Ok(Answer { status, headers, body, next_page_token: String::new() })
     }
 
@@ -207,36 +220,33 @@ impl Attempt {
 /// Why an exchange did not come to an answer.
 #[derive(Debug, thiserror::Error)]
 enum ExchangeError {
-    #[error("{0}")]
-    Http(#[from] reqwest::Error),
-    #[error("answered more than {MAX_BODY} bytes")]
-    TooLarge,
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     #[error("cannot be sent a header that is no HTTP header")]
     Unsendable,
+    #[error("cannot be authorized to: {0}")]
+    CannotBeAuthorized(String),
 }
 
 fn failed(call: &Call, error: &ExchangeError) -> Attempt {
-    let (ending, reason, what) = match error {
+    let (ending, reason) = match error {
         ExchangeError::Unsendable => {
             let error = Error::invalid("headers", "a name or a value cannot stand in an HTTP header");
             return Attempt::Failed { ending: Ending::Final, error };
         }
-        ExchangeError::TooLarge => (Ending::Final, ErrorReason::OktaAnswerUnreadable, error.to_string()),
-        ExchangeError::Http(error) if error.is_connect() => {
-            (Ending::NotSent, ErrorReason::OktaUnavailable, format!("could not be reached: {}", cause(error)))
-        }
-        ExchangeError::Http(error) if error.is_timeout() => {
-            (Ending::Unclear, ErrorReason::OktaTimeout, "fell silent".to_owned())
-        }
-        ExchangeError::Http(error) => {
-            (Ending::Unclear, ErrorReason::OktaUnavailable, format!("broke the connection: {}", cause(error)))
-        }
+        ExchangeError::CannotBeAuthorized(_) => (Ending::Final, ErrorReason::OktaCredentialRejected),
+        ExchangeError::Unanswered(unanswered) => match unanswered {
+            Unanswered::TooLarge(_) => (Ending::Final, ErrorReason::OktaAnswerUnreadable),
+            Unanswered::NotSent(_) => (Ending::NotSent, ErrorReason::OktaUnavailable),
+            Unanswered::Silent => (Ending::Unclear, ErrorReason::OktaTimeout),
+            Unanswered::Broken(_) => (Ending::Unclear, ErrorReason::OktaUnavailable),
+        },
     };
-    let mut error = unanswered(call, reason, &what);
-    if ending == Ending::NotSent {
-        error = Error::new(reason, error.message());
+    let mut failed = unanswered(call, reason, &error.to_string());
+    if ending == Ending::NotSent || matches!(error, ExchangeError::CannotBeAuthorized(_)) {
+        failed = Error::new(reason, failed.message());
     }
-    Attempt::Failed { ending, error }
+    Attempt::Failed { ending, error: failed }
 }
 
 /// The error of a call that nobody knows the outcome of.
@@ -246,44 +256,28 @@ fn unanswered(call: &Call, reason: ErrorReason, what: &str) -> Error {
     Error::new(reason, message).with("ambiguous", ambiguous)
 }
 
-/// The innermost cause: reqwest's own text repeats the URL, which is none of a log's business.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
-fn usable(connection: &Connection) -> Result<()> {
-    let (reason, next) = match connection.state {
+/// Whether calls of the connection make sense, and if not, what to do about it.
+pub(super) fn usable(connection: &Connection) -> Result<()> {
+    let Connection { nickname, state_reason, .. } = connection;
+    let since = connection.state_changed.map(|time| time.to_string()).unwrap_or_default();
+    let (reason, what) = match connection.state {
         ConnectionState::Active => return Ok(()),
-        ConnectionState::Disabled => (ErrorReason::ConnectionDisabled, "is switched off"),
-        _ => (ErrorReason::ConnectionNeedsAuthorization, "has to be authorized first, see BeginAuthorization"),
+        ConnectionState::Disabled => (
+            ErrorReason::ConnectionDisabled,
+            "is switched off; ConnectionService.UpdateConnection switches it on".to_owned(),
+        ),
+        ConnectionState::NeedsReauthorization => (
+            ErrorReason::ConnectionNeedsAuthorization,
+            format!("has needed authorization since {since}. {state_reason}"),
+        ),
+        ConnectionState::PendingAuthorization | ConnectionState::Unspecified => (
+            ErrorReason::ConnectionNeedsAuthorization,
+            format!(
+                "has not been authorized yet: begin with ConnectionService.BeginAuthorization, or \
+                 okta-connector connections authorize {nickname}"
+            ),
+        ),
     };
-    let message = format!("the connection {:?} {next}", connection.nickname);
-    Err(Error::new(reason, message).with_resource("connection", connection.nickname.as_str()))
-}
-
-fn authorization(connection: &Connection) -> std::result::Result<HeaderValue, ExchangeError> {
-    let mut value = match &connection.credential {
-        Credential::ApiToken(token) => HeaderValue::try_from(format!("SSWS {}", token.expose_secret())),
-    }
-    .map_err(|_| ExchangeError::Unsendable)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-async fn bounded_body(mut response: reqwest::Response) -> std::result::Result<Bytes, ExchangeError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(ExchangeError::TooLarge);
-        }
-        if body.is_empty() && response.content_length() == Some(chunk.len() as u64) {
-            return Ok(chunk);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+    let message = format!("the connection {nickname:?} {what}");
+    Err(Error::new(reason, message).with_resource("connection", nickname.as_str()))
 }

@@ -3,6 +3,8 @@
 mod answer;
 mod call;
 mod client;
+mod http;
+mod oauth;
 mod page;
 mod probe;
 pub mod record;
@@ -12,4 +14,6 @@ mod retry;
 pub use self::answer::Answer;
 pub use self::call::{Accept, Call, Endpoint, HttpMethod, Page, Repeat};
 pub use self::client::{Client, Trace};
-pub use self::probe::probe;
+pub use self::http::http_client;
+pub use self::oauth::{AuthorizationRequest, CodeExchange, OAuthError, Tokens};
+pub use self::probe::{Need, probe};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may import those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "proto",
     "error",
     "org_url",
@@ -13,6 +13,7 @@ const ORDER: [&str; 17] = [
     "connections",
     "metrics",
     "okta",
+    "authorization",
     "cards",
     "journal",
     "events",

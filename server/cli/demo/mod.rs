@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 
 use super::client::{connect_to, explain};
 use super::{Failure, announce, serve, settings};
-use crate::config::{Config, DefaultConnection, SecretKey};
+use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey};
 use crate::connections::DEFAULT_NICKNAME;
 use crate::proto::event_hook_service_client::EventHookServiceClient;
 use crate::proto::{EventCard, RegisterEventHookRequest};
@@ -38,8 +38,10 @@ pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let sandbox = start_sandbox(matches).await?;
     // Never the org that the environment may name: the demo makes and deactivates users.
-    config.default_connection =
-        Some(DefaultConnection { domain: sandbox.url(), api_token: sandbox.api_token().to_owned().into() });
+    config.default_connection = Some(DefaultConnection {
+        domain: sandbox.url(),
+        credential: DefaultCredential::ApiToken(sandbox.api_token().into()),
+    });
     let (sandbox_addr, api_token) = (sandbox.addr(), sandbox.api_token().to_owned());
     let app = serve::start(config).await?;
     let at = app.addresses();
