@@ -10,9 +10,9 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::org::user_target;
 use super::rate_limits::RateLimits;
+use super::{Shared, oauth};
 
 /// Requests that are remembered.
 const MAX_REQUESTS: usize = 1000;
@@ -39,6 +39,8 @@ pub(super) struct Recorded {
     pub(super) query: String,
     pub(super) headers: Value,
     pub(super) body: String,
+    /// Who sent it: the id of an OAuth client, `SSWS` for the API token, nothing for a stranger.
+    pub(super) caller: String,
     /// 0 until it is answered.
     pub(super) status: u16,
 }
@@ -69,6 +71,9 @@ pub(super) struct Fault {
     /// The connection breaks in the middle of the answer.
     #[serde(default)]
     pub(super) cut: bool,
+    /// The call is carried out first, and then all this happens to its answer.
+    #[serde(default)]
+    pub(super) after: bool,
 }
 
 fn one() -> u32 {
@@ -170,18 +175,23 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn explain() -> Json<Value> {
-    Json(json!({
+    let mut explanation = json!({
         "GET /_sandbox/requests": "the last requests, oldest first, without their credentials, status 0 for those under way; DELETE forgets them",
         "POST /_sandbox/faults": {
             "method": "GET … (any)", "path": "prefix (any)", "times": 1, "status": 503, "body": "text", "headers": {},
             "delay_ms": 0, "cut": "true breaks the connection in the middle of the answer",
+            "after": "true carries the call out first: what is lost, late or replaced is only its answer",
         },
         "POST /_sandbox/deliveries": { "times": 1, "lose": false, "repeat": 0, "delay_ms": 0 },
         "POST /_sandbox/rate-limits": { "/api/v1/users": 600, "GET /api/v1/users/{id}": 600 },
         "POST /_sandbox/events": {
             "event_type": "user.session.start", "message": "text", "actor": "id or login (the admin)", "targets": [], "debug_data": {},
         },
-    }))
+    });
+    if let (Some(explanation), Value::Object(more)) = (explanation.as_object_mut(), oauth::explanation()) {
+        explanation.extend(more);
+    }
+    Json(explanation)
 }
 
 async fn requests(State(shared): State<Shared>) -> Json<Vec<Recorded>> {

@@ -3,7 +3,8 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::Shared;
 use super::control::{Fault, Recorded};
 use super::error::{Answer, OktaError};
+use super::oauth::{self, Denial, Principal};
 
 /// Okta's bound on bodies.
 const MAX_BODY: usize = 1 << 20;
@@ -23,49 +25,84 @@ pub(super) fn object_of(body: &Bytes) -> Answer<Value> {
 
 /// Everything around a handler.
 pub(super) async fn okta(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return OktaError::malformed_body().into_response();
     };
-    let arrived = shared.control().arrived(Recorded {
+    let now = shared.oauth().now();
+    let denial = admit(&shared, &mut parts).err();
+    let allowance = shared.control().rate_limits.take(&parts.method, parts.uri.path(), now.system_time());
+    let arrived = shared.control().arrived(record(&parts, &body));
+    let fault = shared.control().next_fault(&parts.method, parts.uri.path());
+    let (before, after) =
+        fault.map_or((None, None), |fault| if fault.after { (None, Some(fault)) } else { (Some(fault), None) });
+    let headers = parts.headers.clone();
+    let mut response = match suffer(before.as_ref()).await {
+        Some(response) => response,
+        None => match denial {
+            Some(denial) => denial.into_response(),
+            None if !allowance.passes => OktaError::too_many_requests().into_response(),
+            None => next.run(Request::from_parts(parts, Body::from(body))).await,
+        },
+    };
+    if let Some(instead) = suffer(after.as_ref()).await {
+        response = instead;
+    }
+    shared.control().answered(arrived, response.status().as_u16());
+    if !response.headers().contains_key("x-rate-limit-limit") {
+        allowance.tell(response.headers_mut());
+    }
+    tell(&shared, &headers, response.headers_mut());
+    if before.or(after).is_some_and(|fault| fault.cut) { cut_off(response) } else { response }
+}
+
+/// Finds out who calls, and leaves it with the request. The authorization server's own endpoints ask nobody here.
+fn admit(shared: &Shared, parts: &mut Parts) -> Result<(), Denial> {
+    if !oauth::is_endpoint(parts.uri.path()) {
+        let principal = shared.oauth().admit(&shared.api_token, parts)?;
+        parts.extensions.insert(principal);
+    }
+    Ok(())
+}
+
+/// Waits as long as a fault says, and gives what it answers.
+async fn suffer(fault: Option<&Fault>) -> Option<Response> {
+    let fault = fault?;
+    tokio::time::sleep(fault.delay()).await;
+    instead(fault)
+}
+
+/// What every answer tells: an id, the time, and the nonce to those who prove a key without it.
+fn tell(shared: &Shared, request: &HeaderMap, response: &mut HeaderMap) {
+    let mut oauth = shared.oauth();
+    let now = oauth.now();
+    let id = HeaderValue::try_from(uuid::Uuid::new_v4().simple().to_string());
+    let date = HeaderValue::try_from(httpdate::fmt_http_date(now.system_time()));
+    for (name, value) in [("x-okta-request-id", id), ("date", date)] {
+        if let Ok(value) = value {
+            response.insert(name, value);
+        }
+    }
+    if let Some(nonce) = oauth.nonce_to_tell(request, now) {
+        response.insert("dpop-nonce", nonce);
+    }
+}
+
+/// A request as it is remembered.
+fn record(parts: &Parts, body: &Bytes) -> Recorded {
+    let body = String::from_utf8_lossy(body).into_owned();
+    Recorded {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers_of(&parts.headers),
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body: if oauth::is_endpoint(parts.uri.path()) { oauth::without_secrets(&body) } else { body },
+        caller: parts.extensions.get::<Principal>().map(|principal| principal.name().to_owned()).unwrap_or_default(),
         status: 0,
-    });
-    let authorized = is_authorized(&shared, parts.headers.get(AUTHORIZATION));
-    let allowance = shared.control().rate_limits.take(&parts.method, parts.uri.path());
-    let fault = shared.control().next_fault(&parts.method, parts.uri.path());
-    let cut = fault.as_ref().is_some_and(|fault| fault.cut);
-    if let Some(fault) = &fault {
-        tokio::time::sleep(fault.delay()).await;
     }
-    let mut response = match fault.and_then(|fault| instead(&fault)) {
-        Some(response) => response,
-        None if !authorized => OktaError::invalid_token().into_response(),
-        None if !allowance.passes => OktaError::too_many_requests().into_response(),
-        None => next.run(Request::from_parts(parts, Body::from(body))).await,
-    };
-    shared.control().answered(arrived, response.status().as_u16());
-    let headers = response.headers_mut();
-    if !headers.contains_key("x-rate-limit-limit") {
-        allowance.tell(headers);
-    }
-    if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().simple().to_string()) {
-        headers.insert("x-okta-request-id", id);
-    }
-    if cut { cut_off(response) } else { response }
 }
 
-/// `SSWS token`, and `SSWStoken` as some SDKs send it and Okta takes it.
-fn is_authorized(shared: &Shared, header: Option<&HeaderValue>) -> bool {
-    let given = header.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("SSWS"));
-    given.map(str::trim_start) == Some(&*shared.api_token)
-}
-
-fn headers_of(headers: &axum::http::HeaderMap) -> Value {
+fn headers_of(headers: &HeaderMap) -> Value {
     let shown = headers.iter().filter(|(name, _)| **name != AUTHORIZATION);
     let pair = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned()))

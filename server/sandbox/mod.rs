@@ -15,9 +15,11 @@ mod groups;
 mod lifecycle;
 mod log;
 mod logs;
+mod oauth;
 mod org;
 mod paging;
 mod rate_limits;
+mod roles;
 mod schemas;
 mod seed;
 mod tls;
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::control::Control;
 use self::error::OktaError;
+use self::oauth::OAuth;
 use self::org::Org;
 
 /// The API token of a sandbox unless another is given: there is nothing to protect, and a fixed one can be written down.
@@ -84,6 +87,7 @@ pub struct Sandbox {
 #[derive(Debug, Clone)]
 struct Shared {
     org: Arc<Mutex<Org>>,
+    oauth: Arc<Mutex<OAuth>>,
     control: Arc<Mutex<Control>>,
     /// Tells the deliverer that the log has grown.
     grown: Arc<Notify>,
@@ -103,6 +107,11 @@ impl Shared {
         let outcome = change(&mut self.org());
         self.grown.notify_one();
         outcome
+    }
+
+    /// The authorization server. Whoever also needs the org lets go of that first.
+    fn oauth(&self) -> MutexGuard<'_, OAuth> {
+        self.oauth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -129,12 +138,14 @@ impl Sandbox {
         let listener = TcpListener::bind(options.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let scheme = if options.tls { "https" } else { "http" };
-        let org = seed::company(&seed, format!("{scheme}://{addr}")).map_err(|error| match &options.seed {
+        let url = format!("{scheme}://{addr}");
+        let org = seed::company(&seed, url.clone()).map_err(|error| match &options.seed {
             Some(path) => Error::Setting(format!("{}: {error}", path.display())),
             None => Error::Failed(error),
         })?;
         let state = Shared {
             org: Arc::new(Mutex::new(org)),
+            oauth: Arc::new(Mutex::new(OAuth::new(url).map_err(Error::Failed)?)),
             control: Arc::default(),
             grown: Arc::default(),
             http: reqwest::Client::builder().build().map_err(|error| Error::Failed(error.to_string()))?,
@@ -190,7 +201,9 @@ fn read_seed(path: &Path) -> Result<String, Error> {
 
 fn routes(state: Shared) -> Router {
     let api = Router::new()
+        .merge(oauth::routes())
         .merge(users::routes())
+        .merge(roles::routes())
         .merge(lifecycle::routes())
         .merge(groups::routes())
         .merge(apps::routes())
@@ -201,5 +214,5 @@ fn routes(state: Shared) -> Router {
         .fallback(|| async { OktaError::no_such_endpoint() })
         .method_not_allowed_fallback(|| async { OktaError::method_not_supported() })
         .layer(from_fn_with_state(state.clone(), edge::okta));
-    Router::new().merge(control::routes()).merge(api).with_state(state)
+    Router::new().merge(control::routes()).merge(oauth::control()).merge(api).with_state(state)
 }

@@ -40,8 +40,8 @@ impl RateLimits {
         self.windows.retain(|name, _| *name != bucket);
     }
 
-    /// Counts a request.
-    pub(super) fn take(&mut self, method: &Method, path: &str) -> Allowance {
+    /// Counts a request. `clock` is the time that is told.
+    pub(super) fn take(&mut self, method: &Method, path: &str, clock: SystemTime) -> Allowance {
         let bucket = bucket(method, path);
         let limit = self.limits.get(bucket).copied().unwrap_or(DEFAULT_LIMIT);
         let now = Instant::now();
@@ -52,7 +52,7 @@ impl RateLimits {
         let passes = window.used < limit;
         window.used = window.used.saturating_add(u32::from(passes));
         let left = WINDOW.saturating_sub(now.duration_since(window.began));
-        let reset = SystemTime::now() + left;
+        let reset = clock + left;
         let reset = reset.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() + 1;
         Allowance { limit, remaining: limit - window.used, reset, passes }
     }
@@ -69,6 +69,9 @@ impl Allowance {
 
 /// The bucket of a request: the most specific one counts, by method.
 pub(super) fn bucket(method: &Method, path: &str) -> &'static str {
+    if let Some(endpoint) = path.strip_prefix("/oauth2/v1/") {
+        return if endpoint == "token" { "/oauth2/v1/token" } else { "/oauth2/v1" };
+    }
     let mut parts = path.trim_start_matches("/api/v1/").split('/');
     let (root, id, below) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
     match (root, id, below) {
