@@ -6,7 +6,7 @@ use okta_connector::proto::connection_service_client::ConnectionServiceClient;
 use okta_connector::proto::create_connection_request::Credentials;
 use okta_connector::proto::{
     ApiTokenCredentials, CheckOutcome, ConnectionState, CreateConnectionRequest, CredentialKind,
-    DeleteConnectionRequest, GetConnectionRequest, ListConnectionsRequest, OAuthWebAppCredentials, ReadUserRequest,
+    DeleteConnectionRequest, GetConnectionRequest, ListConnectionsRequest, ReadUserRequest,
     TestConnectionRequest,
 };
 use tonic::Code;
@@ -68,10 +68,6 @@ async fn what_cannot_be_a_connection_is_refused_with_its_field() {
         let status = connections.create_connection(request).await.expect_err(field);
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![field.to_owned()]));
     }
-    let oauth = Credentials::OauthWebApp(OAuthWebAppCredentials::default());
-    let later = CreateConnectionRequest { credentials: Some(oauth), ..create("acme", "acme.okta.com", "") };
-    let status = connections.create_connection(later).await.expect_err("later");
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "NOT_IMPLEMENTED"));
     connections.create_connection(create("acme", "acme.okta.com", "t")).await.expect("created");
     let taken = connections.create_connection(create("acme", "other.okta.com", "t")).await.expect_err("taken");
     assert_eq!((taken.code(), reason(&taken).as_str()), (Code::AlreadyExists, "CONNECTION_NICKNAME_TAKEN"));

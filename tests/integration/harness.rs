@@ -6,13 +6,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use okta_connector::proto::connection_service_client::ConnectionServiceClient;
 use okta_connector::proto::custom_api_action_request::Body;
 use okta_connector::proto::custom_api_service_client::CustomApiServiceClient;
 use okta_connector::proto::event_service_client::EventServiceClient;
 use okta_connector::proto::group_service_client::GroupServiceClient;
 use okta_connector::proto::user_service_client::UserServiceClient;
 use okta_connector::proto::{
-    CreateUserRequest, CustomApiActionRequest, HttpMethod, User, UserCredentialsInput, UserProfile,
+    CreateUserRequest, CustomApiActionRequest, HttpMethod, ReadUserRequest, ReadUserResponse, User,
+    UserCredentialsInput, UserProfile,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -164,6 +166,24 @@ impl Sandbox {
         response.text().await.expect("text")
     }
 
+    /// Makes an OAuth client; it answers what it made.
+    pub async fn make_client(&self, client: Value) -> Value {
+        let made = self.control(reqwest::Method::POST, "clients", Some(client)).await;
+        serde_json::from_str(&made).expect("JSON")
+    }
+
+    /// Changes settings of its authorization server.
+    pub async fn set_oauth(&self, settings: Value) {
+        self.control(reqwest::Method::POST, "oauth", Some(settings)).await;
+    }
+
+    /// The requests to the token endpoint so far.
+    pub async fn token_requests(&self) -> Vec<Value> {
+        let mut requests = self.requests().await;
+        requests.retain(|request| request["path"] == "/oauth2/v1/token");
+        requests
+    }
+
     /// The requests it has had, oldest first.
     pub async fn requests(&self) -> Vec<Value> {
         let requests = self.control(reqwest::Method::GET, "requests", None).await;
@@ -218,6 +238,16 @@ impl Server {
 
     pub async fn channel(&self) -> Channel {
         channel(&self.process).await
+    }
+
+    pub async fn connections(&self) -> ConnectionServiceClient<Channel> {
+        ConnectionServiceClient::new(self.channel().await)
+    }
+
+    /// Reads a user through a connection.
+    pub async fn read(&self, connection: &str, id_or_login: &str) -> Result<ReadUserResponse, Status> {
+        let request = ReadUserRequest { connection: connection.to_owned(), id_or_login: id_or_login.to_owned() };
+        self.users().await.read_user(request).await.map(tonic::Response::into_inner)
     }
 
     pub async fn users(&self) -> UserServiceClient<Channel> {
@@ -299,6 +329,12 @@ pub fn http() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::new()
+}
+
+/// An HTTP client that shows redirects instead of following them.
+pub fn http_without_redirects() -> reqwest::Client {
+    drop(http());
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client")
 }
 
 /// The reason of an error.

@@ -8,6 +8,7 @@
 
 mod applications;
 mod architecture;
+mod browser;
 mod connections;
 mod custom_api;
 mod demo;
@@ -17,4 +18,6 @@ mod harness;
 mod hooks;
 mod sandbox;
 mod serve;
+mod service_apps;
 mod users;
+mod web_apps;
