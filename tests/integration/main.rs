@@ -16,5 +16,6 @@ mod groups;
 mod harness;
 mod hooks;
 mod sandbox;
+mod sandbox_oauth;
 mod serve;
 mod users;
