@@ -17,6 +17,7 @@ mod groups;
 mod harness;
 mod hooks;
 mod sandbox;
+mod sandbox_oauth;
 mod serve;
 mod service_apps;
 mod users;

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::dpop::Target;
+use super::dpop::{ALGORITHMS, Target};
 use super::refusal::Refusal;
 use super::tokens::Access;
 use super::{OAuth, scopes};
@@ -146,8 +146,8 @@ impl OAuth {
     fn challenge(&self, scheme: Scheme, parts: &Parts, error: &str, what: &str) -> HeaderValue {
         let (url, path) = (&self.url, parts.uri.path().replace('"', "%22"));
         let scheme = match scheme {
-            Scheme::Bearer => "Bearer",
-            Scheme::Dpop => "DPoP algs=\"RS256 ES256\",",
+            Scheme::Bearer => "Bearer".to_owned(),
+            Scheme::Dpop => format!("DPoP algs=\"{}\",", ALGORITHMS.join(" ")),
         };
         let scope = scopes::wanted(&parts.method, &path).first().copied().unwrap_or_default();
         let challenge = format!(
