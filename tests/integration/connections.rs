@@ -6,8 +6,7 @@ use okta_connector::proto::connection_service_client::ConnectionServiceClient;
 use okta_connector::proto::create_connection_request::Credentials;
 use okta_connector::proto::{
     ApiTokenCredentials, CheckOutcome, ConnectionState, CreateConnectionRequest, CredentialKind,
-    DeleteConnectionRequest, GetConnectionRequest, ListConnectionsRequest, ReadUserRequest,
-    TestConnectionRequest,
+    DeleteConnectionRequest, GetConnectionRequest, ListConnectionsRequest, ReadUserRequest, TestConnectionRequest,
 };
 use tonic::Code;
 

@@ -76,7 +76,12 @@ fn outcome(report: &TestConnectionResponse, name: &str) -> CheckOutcome {
 async fn every_kind_of_key_is_taken() {
     let sandbox = Sandbox::start();
     let server = Server::alone();
-    let keys = [("rsa-pem", RSA_PEM, RSA_JWK), ("rsa-jwk", RSA_JWK, RSA_JWK), ("ec-pem", EC_PEM, EC_JWK), ("ec-jwk", EC_JWK, EC_JWK)];
+    let keys = [
+        ("rsa-pem", RSA_PEM, RSA_JWK),
+        ("rsa-jwk", RSA_JWK, RSA_JWK),
+        ("ec-pem", EC_PEM, EC_JWK),
+        ("ec-jwk", EC_JWK, EC_JWK),
+    ];
     for (name, private_key, jwk) in keys {
         let app = make_app(&sandbox, json!({ "generate_key": false, "jwks": { "keys": [public(jwk)] } })).await;
         let key_id = if private_key.starts_with('{') { String::new() } else { text(&public(jwk), "kid").to_owned() };
@@ -160,7 +165,10 @@ async fn an_app_whose_key_okta_forgot_is_of_no_use_until_it_is_put_right() {
     let path = format!("clients/{}", text(&app, "client_id"));
     sandbox.control(Method::PATCH, &path, Some(json!({ "jwks": { "keys": [public(EC_JWK)] } }))).await;
     let refused = server.read("acme", "me").await.expect_err("refused");
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONNECTION_NEEDS_AUTHORIZATION"));
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "CONNECTION_NEEDS_AUTHORIZATION")
+    );
     assert_eq!(metadata(&refused, "oauth_error"), "invalid_client");
     let state = async || {
         let request = GetConnectionRequest { connection: "acme".to_owned() };

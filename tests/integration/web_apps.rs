@@ -261,6 +261,7 @@ async fn a_refused_refresh_needs_an_admin_and_calls_say_so_at_once() {
     connect(&sandbox, &server, "acme").await;
     authorize(&server, "acme").await;
     expire(&sandbox, "refresh_tokens").await;
+    expire(&sandbox, "access_tokens").await;
     let first = server.read("acme", "me").await.expect_err("refused");
     assert_eq!((first.code(), reason(&first).as_str()), (Code::FailedPrecondition, "CONNECTION_NEEDS_AUTHORIZATION"));
     assert_eq!(metadata(&first, "oauth_error"), "invalid_grant");
@@ -382,10 +383,7 @@ async fn a_connection_that_nobody_uses_is_kept_alive() {
     sandbox.set_oauth(json!({ "refresh_idle_seconds": 4 })).await;
     authorize(&server, "acme").await;
     let before = sandbox.token_requests().await.len();
-    wait_for("refreshes of its own", async || {
-        (sandbox.token_requests().await.len() >= before + 4).then_some(())
-    })
-    .await;
+    wait_for("refreshes of its own", async || (sandbox.token_requests().await.len() >= before + 4).then_some(())).await;
     server.read("acme", "me").await.expect("still authorized");
     server.stop().await;
 }
@@ -399,7 +397,13 @@ async fn a_removed_connection_hands_its_tokens_back() {
     authorize(&server, "acme").await;
     let deleted = server.connections().await.delete_connection(delete()).await.expect("deleted").into_inner();
     assert!(deleted.tokens_revoked);
-    assert!(sandbox.requests().await.iter().any(|request| request["path"] == "/oauth2/v1/revoke" && request["status"] == 200));
+    assert!(
+        sandbox
+            .requests()
+            .await
+            .iter()
+            .any(|request| request["path"] == "/oauth2/v1/revoke" && request["status"] == 200)
+    );
 
     // An org that does not answer does not keep a connection from being removed.
     connect(&sandbox, &server, "acme").await;

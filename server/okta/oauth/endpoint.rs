@@ -16,6 +16,8 @@ use oauth2::{
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use super::assertion::assertion;
@@ -240,7 +242,8 @@ impl AuthorizationServer<'_> {
                 Err(Error::new(ErrorReason::OktaUnavailable, message).with("okta_request_id", answer.request_id()))
             }
             _ => {
-                let mut response = HttpResponse::new(answer.body.to_vec());
+                let mut response =
+                    HttpResponse::new(standard_form(&answer.body).unwrap_or_else(|| answer.body.to_vec()));
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = answer.headers;
                 Ok(response)
@@ -295,6 +298,19 @@ impl From<BasicTokenResponse> for Issued {
             refresh_token: response.refresh_token().map(|token| secret(token.secret())),
         }
     }
+}
+
+/// Okta says some refusals, such as that of an unknown client, in the form of its API's errors: the same as OAuth has them.
+fn standard_form(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OktaError {
+        error_code: String,
+        #[serde(default)]
+        error_summary: String,
+    }
+    let OktaError { error_code, error_summary } = serde_json::from_slice(body).ok()?;
+    serde_json::to_vec(&json!({ "error": error_code, "error_description": error_summary })).ok()
 }
 
 fn unusable(error: &impl std::fmt::Display) -> Failure {
