@@ -71,7 +71,7 @@ impl Key {
     }
 
     fn rsa() -> Self {
-        Self::Rsa(RsaKeyPair::from_pkcs8(&der(include_str!("../fixtures/rsa_private_key.pem"))).expect("a key"))
+        Self::Rsa(RsaKeyPair::from_pkcs8(&der(include_str!("../fixtures/keys/rsa_2048_pkcs8.pem"))).expect("a key"))
     }
 
     fn alg(&self) -> &'static str {
