@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::jwk::encoded;
 
-const PEM: &str = include_str!("../../../tests/fixtures/rsa_private_key.pem");
+const PEM: &str = include_str!("../../../tests/fixtures/keys/rsa_2048_pkcs8.pem");
 
 /// The key.
 pub(super) struct RsaKey(RsaKeyPair);
