@@ -24,7 +24,7 @@ fn create(nickname: &str, domain: &str, token: &str) -> CreateConnectionRequest 
 
 #[tokio::test]
 async fn a_connection_is_kept_and_its_token_is_never_seen_again() {
-    let server = Server::start_in(tempfile::tempdir().expect("directory"), &[("OKTA_CONNECTOR_LOG", "trace")]);
+    let server = Server::start_logging(tempfile::tempdir().expect("directory"), &[], "trace");
     let mut connections = ConnectionServiceClient::new(server.channel().await);
     let created = connections.create_connection(create("acme", "https://acme-admin.okta.com/", SECRET)).await;
     let created = created.expect("created").into_inner().connection.expect("connection");

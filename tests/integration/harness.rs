@@ -218,8 +218,13 @@ impl Server {
     }
 
     pub fn start_in(directory: TempDir, variables: &[(&str, &str)]) -> Self {
+        Self::start_logging(directory, variables, "debug")
+    }
+
+    /// The same, logging as much as said.
+    pub fn start_logging(directory: TempDir, variables: &[(&str, &str)], log: &str) -> Self {
         let path = directory.path().to_str().expect("UTF-8").to_owned();
-        let arguments = [&["serve", "--data-dir", &path, "--log", "debug"], &ANY_PORTS[..]].concat();
+        let arguments = [&["serve", "--data-dir", &path, "--log", log], &ANY_PORTS[..]].concat();
         Self { process: Process::start(&arguments, variables), directory }
     }
 

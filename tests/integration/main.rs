@@ -18,6 +18,7 @@ mod harness;
 mod hooks;
 mod sandbox;
 mod sandbox_oauth;
+mod secrets;
 mod serve;
 mod service_apps;
 mod users;

@@ -60,8 +60,11 @@ impl OAuthError {
                 "Register this server's redirect URI with the app as a Login redirect URI, then begin anew.".to_owned()
             }
             "invalid_client" if web_app => {
-                "Give the connection the app's present client id and secret (ConnectionService.UpdateConnection), then try again."
-                    .to_owned()
+                format!(
+                    "Give the connection the app's present client secret with ConnectionService.UpdateConnection, or \
+                     okta-connector connections update {} --new-secret; then begin anew.",
+                    connection.nickname
+                )
             }
             "invalid_client" | "unauthorized_client" if !web_app => {
                 "Give the connection a key that the app lists (ConnectionService.UpdateConnection), and see that the app is active."

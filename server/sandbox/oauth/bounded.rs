@@ -41,6 +41,11 @@ impl<T> Bounded<T> {
         }
     }
 
+    /// The names, oldest first.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
+    }
+
     /// Keeps only what passes.
     pub(super) fn retain(&mut self, passes: impl Fn(&T) -> bool) {
         self.entries.retain(|_, thing| passes(thing));

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/_sandbox/clients", get(list).post(create))
         .route("/_sandbox/clients/{client}", patch(update).delete(delete))
         .route("/_sandbox/oauth", get(settings).post(change_settings))
+        .route("/_sandbox/oauth/tokens", get(tokens))
         .route("/_sandbox/oauth/expire", post(expire))
 }
 
@@ -47,6 +48,7 @@ pub(in crate::sandbox) fn explanation() -> Value {
             "nonce_seconds": 86400, "api_dpop_nonce": "true: proofs of API calls need a nonce too",
             "clock_offset_seconds": "how fast the clock is by which Date and X-Rate-Limit-Reset are told, and assertions and proofs checked",
         },
+        "GET /_sandbox/oauth/tokens": "codes, access tokens and refresh tokens that were handed out, as far as they are remembered",
         "POST /_sandbox/oauth/expire": {
             "access_tokens": "true ends them all now", "refresh_tokens": "true revokes them all", "nonces": "true replaces the DPoP nonce",
         },
@@ -149,6 +151,10 @@ async fn delete(State(shared): State<Shared>, Path(id): Path<String>) -> Result<
 
 async fn settings(State(shared): State<Shared>) -> Json<Value> {
     Json(json!(shared.oauth().settings))
+}
+
+async fn tokens(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.oauth().tokens.shown())
 }
 
 async fn change_settings(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Wrong> {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Now;
 use super::bounded::Bounded;
 use super::clients::random;
@@ -220,6 +222,16 @@ impl Tokens {
     /// No access token is good any more.
     pub(super) fn expire_access(&mut self) {
         self.access.clear();
+    }
+
+    /// All that is remembered of what was handed out, good or not.
+    pub(super) fn shown(&self) -> Value {
+        let names = |names: &mut dyn Iterator<Item = &str>| names.map(Value::from).collect::<Vec<_>>();
+        json!({
+            "codes": names(&mut self.codes.names()),
+            "access_tokens": names(&mut self.access.names()),
+            "refresh_tokens": names(&mut self.refresh.names()),
+        })
     }
 
     /// No refresh token is good any more.

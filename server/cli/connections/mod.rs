@@ -1,6 +1,9 @@
 //! `okta-connector connections`: the connections of a running server.
 
-use std::io::{IsTerminal, Read, Write};
+mod add;
+mod authorize;
+
+use std::io::Write;
 
 use clap::{Arg, ArgMatches, Command};
 use tonic::transport::Channel;
@@ -9,10 +12,9 @@ use super::client::{connect, explain, server_arg};
 use super::json::ToJson;
 use super::{Failure, print_json};
 use crate::proto::connection_service_client::ConnectionServiceClient;
-use crate::proto::create_connection_request::Credentials;
 use crate::proto::{
-    ApiTokenCredentials, CheckOutcome, Connection, CreateConnectionRequest, DeleteConnectionRequest,
-    GetConnectionRequest, ListConnectionsRequest, TestConnectionRequest,
+    CheckOutcome, Connection, DeleteConnectionRequest, GetConnectionRequest, ListConnectionsRequest,
+    ResealSecretsRequest, TestConnectionRequest,
 };
 
 pub(super) fn command() -> Command {
@@ -24,53 +26,38 @@ pub(super) fn command() -> Command {
         .about("Manage the connections of a running server")
         .subcommand_required(true)
         .arg(server_arg().global(true))
-        .subcommand(
-            Command::new("add")
-                .about("Add a connection with an API token, which is read from OKTA_API_TOKEN or stdin")
-                .arg(Arg::new("nickname").value_name("NICKNAME").required(true).help("Name of your choice"))
-                .arg(Arg::new("domain").value_name("DOMAIN").required(true).help("Such as acme.okta.com")),
-        )
+        .subcommand(add::command())
         .subcommand(Command::new("list").about("List all connections"))
         .subcommand(named("Show a connection as JSON", "show"))
         .subcommand(named("Tell whether a connection works", "test"))
+        .subcommand(named("Have an OAuth web app authorized in an admin's browser, and wait for it", "authorize"))
+        .subcommand(add::update_command())
         .subcommand(named("Remove a connection and its secrets", "remove"))
+        .subcommand(Command::new("reseal").about("Seal every stored secret with the newest secret key"))
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) =
         matches.subcommand().ok_or_else(|| Failure::usage("see okta-connector connections --help"))?;
     let client = ConnectionServiceClient::new(connect(matches).await?);
-    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let connection = || text(matches, "connection");
     match name {
-        "add" => add(client, text("nickname"), text("domain")).await,
+        "add" => add::add(client, matches).await,
+        "update" => add::update(client, matches).await,
         "list" => list(client).await,
-        "show" => show(client, text("connection")).await,
-        "test" => test(client, text("connection")).await,
-        _ => remove(client, text("connection")).await,
+        "show" => show(client, connection()).await,
+        "test" => test(client, connection()).await,
+        "authorize" => authorize::run(client, connection()).await,
+        "reseal" => reseal(client).await,
+        _ => remove(client, connection()).await,
     }
 }
 
 type Client = ConnectionServiceClient<Channel>;
 
-async fn add(mut client: Client, nickname: String, domain: String) -> Result<(), Failure> {
-    let credentials = Credentials::ApiToken(ApiTokenCredentials { api_token: api_token()? });
-    let request = CreateConnectionRequest { nickname, domain, credentials: Some(credentials) };
-    let response = client.create_connection(request).await.map_err(explain)?.into_inner();
-    say(&response.connection.as_ref().map(line).unwrap_or_default())
-}
-
-/// Not an argument: those are seen by every process of the machine.
-fn api_token() -> Result<String, Failure> {
-    if let Ok(token) = std::env::var("OKTA_API_TOKEN") {
-        return Ok(token);
-    }
-    let mut stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        return Err(Failure::usage("give the API token in OKTA_API_TOKEN or on stdin"));
-    }
-    let mut token = String::new();
-    stdin.read_to_string(&mut token).map_err(|error| Failure::failed(format!("cannot read stdin: {error}")))?;
-    Ok(token.trim().to_owned())
+/// An argument, empty when it was not given.
+fn text(matches: &ArgMatches, name: &str) -> String {
+    matches.get_one::<String>(name).cloned().unwrap_or_default()
 }
 
 async fn list(mut client: Client) -> Result<(), Failure> {
@@ -105,6 +92,14 @@ async fn test(mut client: Client, connection: String) -> Result<(), Failure> {
         say(&format!("{mark}  {:<12}  {}", check.name, check.detail))?;
     }
     if report.ok { Ok(()) } else { Err(Failure::failed("the connection does not work")) }
+}
+
+async fn reseal(mut client: Client) -> Result<(), Failure> {
+    let done = client.reseal_secrets(ResealSecretsRequest {}).await.map_err(explain)?.into_inner();
+    say(&format!(
+        "{} of {} secrets were sealed with an older key; all are sealed with the newest now",
+        done.resealed, done.secrets
+    ))
 }
 
 async fn remove(mut client: Client, connection: String) -> Result<(), Failure> {
