@@ -219,7 +219,7 @@ impl Parts {
         let failed = |error: crate::error::Error| StartError::Failed(error.message().to_owned());
         let sealer = Arc::new(sealer(config)?);
         let store = Store::open(&config.data_dir.join("connections.db")).map_err(failed)?;
-        let connections = Connections::load(store.clone(), Arc::clone(&sealer))
+        let connections = Connections::load(store.clone(), Arc::clone(&sealer), config.org_addresses)
             .await
             .map_err(|error| StartError::Setting(format!("{error}: was the secret key changed?")))?;
         if let Some(default) = &config.default_connection {
@@ -302,7 +302,7 @@ fn http_client(config: &Config) -> Result<reqwest::Client, StartError> {
         Some(path) => Some(std::fs::read(path).map_err(|error| wrong(path, error.to_string()))?),
         None => None,
     };
-    okta::http_client(roots.as_deref()).map_err(|error| match &config.ca_file {
+    okta::http_client(roots.as_deref(), config.org_addresses).map_err(|error| match &config.ca_file {
         Some(path) => wrong(path, error),
         None => StartError::Failed(format!("cannot make an HTTP client: {error}")),
     })

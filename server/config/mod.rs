@@ -12,7 +12,7 @@ use url::Url;
 
 pub use self::layers::{BadSetting, Source, Value, resolve};
 pub use self::settings::{SETTINGS, Setting};
-use crate::org_url::{base_url, is_loopback};
+use crate::org_url::{OrgAddresses, base_url, is_loopback};
 
 /// Settings in their types.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The key that seals stored secrets.
     pub secret_key: SecretKey,
+    /// Where orgs may be.
+    pub org_addresses: OrgAddresses,
     /// Certificates to trust besides the system's, PEM.
     pub ca_file: Option<PathBuf>,
     /// Largest body of a hook delivery.
@@ -104,20 +106,23 @@ impl Config {
                 .find(|value| value.setting.name == name)
                 .ok_or_else(|| BadSetting(format!("{name} is no setting")))
         };
+        let grpc_addr = address(value("grpc_addr")?)?;
+        let org_addresses = org_addresses(value("org_addresses")?, grpc_addr)?;
         let config = Self {
             data_dir: path(value("data_dir")?).ok_or_else(|| BadSetting("data_dir must not be empty".to_owned()))?,
-            grpc_addr: address(value("grpc_addr")?)?,
+            grpc_addr,
             http_addr: address(value("http_addr")?)?,
             admin_addr: address(value("admin_addr")?)?,
             public_url: public_url(value("public_url")?)?,
             secret_key: secret_key(value("secret_key")?, value("secret_key_file")?)?,
+            org_addresses,
             ca_file: path(value("ca_file")?),
             max_hook_body_bytes: number(value("max_hook_body_bytes")?, 1024, 64 << 20)?,
             drain_timeout: Duration::from_secs(number(value("drain_timeout")?, 1, 3600)?),
             keep_alive_after: Duration::from_secs(number(value("keep_alive_after")?, 1, 6 * 24 * 3600)?),
             log: log(value("log")?)?,
             log_format: log_format(value("log_format")?)?,
-            default_connection: default_connection(variable)?,
+            default_connection: default_connection(variable, org_addresses)?,
         };
         let insecure = boolean(value("insecure")?)?;
         if !config.grpc_addr.ip().is_loopback() && !insecure {
@@ -191,7 +196,21 @@ fn log_format(value: &Value) -> Result<LogFormat, BadSetting> {
     }
 }
 
-fn default_connection(variable: impl Fn(&str) -> Option<String>) -> Result<Option<DefaultConnection>, BadSetting> {
+/// A server that only this machine can reach may use what is on this machine.
+fn org_addresses(value: &Value, grpc_addr: SocketAddr) -> Result<OrgAddresses, BadSetting> {
+    match value.text.as_str() {
+        "" if grpc_addr.ip().is_loopback() => Ok(OrgAddresses::Loopback),
+        "" | "public" => Ok(OrgAddresses::Public),
+        "loopback" => Ok(OrgAddresses::Loopback),
+        "private" => Ok(OrgAddresses::Private),
+        _ => Err(value.bad("must be public, loopback or private")),
+    }
+}
+
+fn default_connection(
+    variable: impl Fn(&str) -> Option<String>,
+    addresses: OrgAddresses,
+) -> Result<Option<DefaultConnection>, BadSetting> {
     const CREDENTIALS: [&str; 3] = ["OKTA_API_TOKEN", "OKTA_CLIENT_ID", "OKTA_PRIVATE_KEY_FILE"];
     let given = |name: &str| variable(name).filter(|text| !text.is_empty());
     let bad = |message: &str| Err(BadSetting(message.to_owned()));
@@ -201,7 +220,7 @@ fn default_connection(variable: impl Fn(&str) -> Option<String>) -> Result<Optio
             None => Ok(None),
         };
     };
-    if let Err(wrong) = base_url(&domain) {
+    if let Err(wrong) = base_url(&domain, addresses) {
         return bad(&format!("OKTA_DOMAIN {wrong}"));
     }
     let credential = match CREDENTIALS.map(given) {
@@ -260,7 +279,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named_with_where_it_came_from() {
         type Pairs<'a> = &'a [(&'static str, &'a str)];
-        let wrong: [(Pairs<'_>, Pairs<'_>, &str); 11] = [
+        let wrong: [(Pairs<'_>, Pairs<'_>, &str); 13] = [
             (&[("grpc_addr", "nonsense")], &[], "--grpc-addr"),
             (&[], &[("OKTA_CONNECTOR_HTTP_ADDR", "x:1")], "OKTA_CONNECTOR_HTTP_ADDR"),
             (&[("grpc_addr", "0.0.0.0:50051")], &[], "--insecure"),
@@ -268,6 +287,12 @@ mod tests {
             (&[("drain_timeout", "0")], &[], "1 to 3600"),
             (&[("max_hook_body_bytes", "-1")], &[], "max_hook_body_bytes"),
             (&[("log_format", "xml")], &[], "text or json"),
+            (&[("org_addresses", "everywhere")], &[], "public, loopback or private"),
+            (
+                &[("org_addresses", "public")],
+                &[("OKTA_DOMAIN", "http://127.0.0.1:7000"), ("OKTA_API_TOKEN", "t")],
+                "org_addresses",
+            ),
             (&[], &[("OKTA_DOMAIN", "acme.okta.com")], "OKTA_API_TOKEN"),
             (&[], &[("OKTA_DOMAIN", "acme.okta.com"), ("OKTA_CLIENT_ID", "0oa")], "OKTA_PRIVATE_KEY_FILE"),
             (&[], &[("OKTA_CLIENT_ID", "0oa")], "OKTA_DOMAIN"),

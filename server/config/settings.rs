@@ -54,6 +54,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "The key that seals stored secrets, 32 bytes in base64, instead of a file",
         secret: true,
     },
+    setting(
+        "org_addresses",
+        "WHERE",
+        "",
+        "Where orgs may be: public, loopback (this machine too), private (private networks too); loopback when gRPC is \
+         served on loopback, else public, when not set",
+    ),
     setting("ca_file", "FILE", "", "Certificates (PEM) to trust besides the system's when calling Okta"),
     setting("max_hook_body_bytes", "BYTES", "1048576", "Largest body of an event hook delivery"),
     setting(

@@ -24,7 +24,7 @@ pub use self::signing_key::SigningKey;
 pub use self::store::{ConnectionRow, HookRow, Store};
 use self::store::{GrantChange, Replaced, StateRow};
 use crate::error::{Error, Result};
-use crate::org_url::base_url;
+use crate::org_url::{OrgAddresses, base_url};
 use crate::proto::{ConnectionState, CredentialKind, ErrorReason};
 use crate::secret::{Sealer, SecretError, random_id};
 
@@ -67,6 +67,7 @@ pub struct Connection {
 pub struct Connections {
     store: Store,
     sealer: Arc<Sealer>,
+    addresses: OrgAddresses,
     index: Arc<RwLock<Index>>,
     /// Held from reading what is there to having changed it, on disk and in the index.
     changing: Arc<Mutex<()>>,
@@ -90,11 +91,11 @@ impl Index {
 }
 
 impl Connections {
-    /// Reads what is stored.
+    /// Reads what is stored. New connections are of orgs at these `addresses`.
     ///
     /// # Errors
     /// `STORAGE_UNAVAILABLE` when it cannot be read, or a secret does not open with the secret key.
-    pub async fn load(store: Store, sealer: Arc<Sealer>) -> Result<Self> {
+    pub async fn load(store: Store, sealer: Arc<Sealer>, addresses: OrgAddresses) -> Result<Self> {
         let mut grants = HashMap::new();
         for row in store.grants().await? {
             let grant = Grant::open(&sealer, &row.connection_id, &row.sealed).map_err(secret_failed)?;
@@ -108,7 +109,8 @@ impl Connections {
                 None => tracing::warn!("a stored connection has a credential kind that this version does not know"),
             }
         }
-        Ok(Self { store, sealer, index: Arc::new(RwLock::new(Index::new(all))), changing: Arc::default() })
+        let index = Arc::new(RwLock::new(Index::new(all)));
+        Ok(Self { store, sealer, addresses, index, changing: Arc::default() })
     }
 
     /// The connection with this id or nickname. Empty means the default one: the one called `default`, or the only one.
@@ -138,7 +140,7 @@ impl Connections {
     /// `INVALID_REQUEST` with the field, `CONNECTION_NICKNAME_TAKEN` or `STORAGE_UNAVAILABLE`.
     pub async fn create(&self, nickname: &str, domain: &str, credential: Credential) -> Result<Arc<Connection>> {
         check_nickname(nickname)?;
-        let base_url = base_url(domain).map_err(|wrong| Error::invalid("domain", wrong))?;
+        let base_url = base_url(domain, self.addresses).map_err(|wrong| Error::invalid("domain", wrong))?;
         let _changing = self.changing.lock().await;
         if self.all().len() >= MAX_CONNECTIONS {
             let message =
@@ -234,7 +236,7 @@ impl Connections {
         let Ok(present) = self.resolve(DEFAULT_NICKNAME) else {
             return self.create(DEFAULT_NICKNAME, domain, credential).await;
         };
-        let same_org = base_url(domain).is_ok_and(|base| base == present.base_url);
+        let same_org = base_url(domain, self.addresses).is_ok_and(|base| base == present.base_url);
         if !same_org || present.credential.kind() != credential.kind() {
             self.delete(&present).await?;
             return self.create(DEFAULT_NICKNAME, domain, credential).await;
@@ -471,7 +473,7 @@ mod tests {
     async fn connections(directory: &std::path::Path) -> Connections {
         let sealer = Sealer::from_file(&directory.join("secret.key"), true).expect("sealer");
         let store = Store::open(&directory.join("connections.db")).expect("store");
-        Connections::load(store, Arc::new(sealer)).await.expect("loaded")
+        Connections::load(store, Arc::new(sealer), OrgAddresses::Loopback).await.expect("loaded")
     }
 
     fn token(text: &str) -> Credential {
@@ -539,7 +541,7 @@ mod tests {
         connections(directory.path()).await.create("acme", "acme.okta.com", token("a")).await.expect("created");
         let other = Sealer::from_file(&directory.path().join("other.key"), true).expect("sealer");
         let store = Store::open(&directory.path().join("connections.db")).expect("store");
-        assert!(Connections::load(store, Arc::new(other)).await.is_err());
+        assert!(Connections::load(store, Arc::new(other), OrgAddresses::Public).await.is_err());
         assert!(connections(directory.path()).await.resolve("acme").is_ok());
     }
 

@@ -187,3 +187,16 @@ async fn an_org_with_a_certificate_of_its_own_is_trusted_when_told_to() {
     server.stop().await;
     sandbox.0.stop().await;
 }
+
+#[tokio::test]
+async fn an_org_is_nowhere_that_it_may_not_be() {
+    let sandbox = Sandbox::start();
+    let public = [("OKTA_CONNECTOR_ORG_ADDRESSES", "public")];
+    let server = Server::start_in(tempfile::tempdir().expect("directory"), &public);
+    let mut connections = ConnectionServiceClient::new(server.channel().await);
+    for domain in [sandbox.url().as_str(), "localhost", "10.0.0.1", "169.254.169.254", "[fd00::1]", "0x7f000001"] {
+        let status = connections.create_connection(create("inside", domain, "t")).await.expect_err(domain);
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["domain".to_owned()]), "{domain}");
+    }
+    server.stop().await;
+}

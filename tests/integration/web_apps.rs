@@ -5,7 +5,7 @@ use std::time::Duration;
 use okta_connector::proto::create_connection_request::Credentials;
 use okta_connector::proto::{
     AuthorizationOutcome, BeginAuthorizationRequest, Connection, ConnectionState, CreateConnectionRequest,
-    DeleteConnectionRequest, GetConnectionRequest, OAuthWebAppCredentials, UpdateConnectionRequest,
+    DeleteConnectionRequest, GetConnectionRequest, OAuthWebAppCredentials, ReadUserRequest, UpdateConnectionRequest,
     WaitForAuthorizationRequest, WaitForAuthorizationResponse, update_connection_request,
 };
 use prost_types::FieldMask;
@@ -220,7 +220,7 @@ async fn however_many_calls_wait_one_refresh_reaches_the_org() {
         let mut users = okta_connector::proto::user_service_client::UserServiceClient::new(channel.clone());
         async move {
             let (connection, id_or_login) = ("acme".to_owned(), "me".to_owned());
-            users.read_user(okta_connector::proto::ReadUserRequest { connection, id_or_login }).await
+            users.read_user(ReadUserRequest { connection, id_or_login }).await
         }
     });
     for outcome in futures_util::future::join_all(calls).await {
@@ -357,7 +357,7 @@ async fn a_kill_around_a_rotation_loses_nothing() {
             let mut users = server.users().await;
             async move {
                 let (connection, id_or_login) = ("acme".to_owned(), "me".to_owned());
-                drop(users.read_user(okta_connector::proto::ReadUserRequest { connection, id_or_login }).await);
+                drop(users.read_user(ReadUserRequest { connection, id_or_login }).await);
             }
         });
         wait_for("the refresh to reach the org", async || {
@@ -371,6 +371,40 @@ async fn a_kill_around_a_rotation_loses_nothing() {
         server.read("acme", "me").await.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
     }
     assert_eq!(get(&server, "acme").await.state(), ConnectionState::Active);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_was_lost_with_the_server_is_taken_up_at_the_next_start() {
+    let sandbox = Sandbox::start();
+    let server = Server::alone();
+    connect(&sandbox, &server, "acme").await;
+    authorize(&server, "acme").await;
+    expire(&sandbox, "access_tokens").await;
+    let fault = json!({ "path": "/oauth2/v1/token", "after": true, "delay_ms": 60_000 });
+    sandbox.control(Method::POST, "faults", Some(fault)).await;
+    let before = sandbox.token_requests().await.len();
+    let (asked, call) = (
+        async || (sandbox.token_requests().await.len() > before).then_some(()),
+        tokio::spawn({
+            let mut users = server.users().await;
+            async move {
+                let (connection, id_or_login) = ("acme".to_owned(), "me".to_owned());
+                users.read_user(ReadUserRequest { connection, id_or_login }).await.is_ok()
+            }
+        }),
+    );
+    wait_for("the refresh to reach the org", asked).await;
+    let directory = server.kill();
+    assert!(!call.await.expect("ended"));
+
+    // Nobody calls: within the grace period the server itself sends the same token again.
+    let server = Server::start_in(directory, &[]);
+    wait_for("the same refresh again", async || (sandbox.token_requests().await.len() > before + 1).then_some(()))
+        .await;
+    assert_eq!(get(&server, "acme").await.state(), ConnectionState::Active);
+    server.read("acme", "me").await.expect("works");
+    assert_eq!(sandbox.token_requests().await.len(), before + 2);
     server.stop().await;
 }
 
