@@ -90,13 +90,13 @@ fn tell(shared: &Shared, request: &HeaderMap, response: &mut HeaderMap) {
 
 /// A request as it is remembered.
 fn record(parts: &Parts, body: &Bytes) -> Recorded {
-    let body = String::from_utf8_lossy(body).into_owned();
+    let shown = |text: String| if oauth::is_endpoint(parts.uri.path()) { oauth::without_secrets(&text) } else { text };
     Recorded {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
+        query: shown(parts.uri.query().unwrap_or_default().to_owned()),
         headers: headers_of(&parts.headers),
-        body: if oauth::is_endpoint(parts.uri.path()) { oauth::without_secrets(&body) } else { body },
+        body: shown(String::from_utf8_lossy(body).into_owned()),
         caller: parts.extensions.get::<Principal>().map(|principal| principal.name().to_owned()).unwrap_or_default(),
         status: 0,
     }

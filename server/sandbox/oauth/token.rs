@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -22,10 +22,17 @@ use crate::sandbox::Shared;
 /// How long an id token is good.
 const ID_TOKEN_SECONDS: i64 = 3600;
 
-pub(super) async fn token(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+/// Parameters come in the body; Okta takes them in the query too, which is where its own Go SDK puts them.
+pub(super) async fn token(
+    State(shared): State<Shared>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let mut oauth = shared.oauth();
     let now = oauth.now();
-    no_store(Form::parse(&body).and_then(|form| oauth.token(&headers, &form, now)).map(Json))
+    let parameters = if body.is_empty() { query.unwrap_or_default().into() } else { body };
+    no_store(Form::parse(&parameters).and_then(|form| oauth.token(&headers, &form, now)).map(Json))
 }
 
 /// What an answer is made of.

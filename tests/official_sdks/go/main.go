@@ -5,11 +5,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -445,6 +451,50 @@ func (j *judge) receive(answer http.ResponseWriter, request *http.Request) {
 	j.deliveries <- got
 }
 
+// actAsServiceApp lets the SDK make a service app's assertion, and where the org wants that, tokens bound to a key.
+func (j *judge) actAsServiceApp(bound bool) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	check(err == nil, "a key", err)
+	number := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
+	public := map[string]any{
+		"kty": "RSA", "kid": "judge-" + j.tag, "n": number(key.N), "e": number(big.NewInt(int64(key.E))),
+	}
+	wish, _ := json.Marshal(map[string]any{
+		"type": "service", "jwks": map[string]any{"keys": []any{public}}, "dpop_bound": bound,
+		"scopes": []string{"okta.users.read"},
+	})
+	org := os.Getenv("OKTA_CLIENT_ORGURL")
+	made, err := http.Post(org+"/_sandbox/clients", "application/json", bytes.NewReader(wish))
+	check(err == nil && made.StatusCode == http.StatusCreated, "a client", made)
+	defer func() { _ = made.Body.Close() }()
+	var client struct {
+		ID string `json:"client_id"`
+	}
+	check(json.NewDecoder(made.Body).Decode(&client) == nil, "a client id", client)
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	service := newClient(
+		okta.WithAuthorizationMode("PrivateKey"), okta.WithClientId(client.ID), okta.WithToken(""),
+		okta.WithScopes([]string{"okta.users.read"}), okta.WithPrivateKey(string(encoded)),
+		okta.WithPrivateKeyId("judge-"+j.tag),
+	)
+	users, _, err := service.UserAPI.ListUsers(j.ctx).Limit(1).Execute()
+	check(err == nil && len(users) == 1, "one user", err)
+	answer, err := service.UserAPI.DeactivateUser(j.ctx, users[0].GetId()).Execute()
+	check(err != nil && answer.StatusCode == http.StatusForbidden, "403 without the scope", err)
+}
+
+// newClient is a client of the org that the environment names. The SDK drops the port of the URL; the host of its configuration is
+// its own setting for that.
+func newClient(more ...okta.ConfigSetter) *okta.APIClient {
+	setters := append([]okta.ConfigSetter{okta.WithTestingDisableHttpsCheck(true), okta.WithCache(false)}, more...)
+	configuration, err := okta.NewConfiguration(setters...)
+	check(err == nil, "a configuration", err)
+	org, err := url.Parse(configuration.Okta.Client.OrgUrl)
+	check(err == nil && org.Host != "", "a URL in OKTA_CLIENT_ORGURL", configuration.Okta.Client.OrgUrl)
+	configuration.Host = org.Host
+	return okta.NewAPIClient(configuration)
+}
+
 func (j *judge) run(step func()) (failed *failure) {
 	defer func() {
 		switch reason := recover().(type) {
@@ -460,21 +510,9 @@ func (j *judge) run(step func()) (failed *failure) {
 }
 
 func main() {
-	configuration, err := okta.NewConfiguration(okta.WithTestingDisableHttpsCheck(true), okta.WithCache(false))
-	if err != nil {
-		fmt.Println("go configuration: FAILED:", err)
-		os.Exit(1)
-	}
-	// The SDK drops the port of the URL; the host of its configuration is its own setting for that.
-	org, err := url.Parse(configuration.Okta.Client.OrgUrl)
-	if err != nil || org.Host == "" {
-		fmt.Println("go configuration: FAILED: OKTA_CLIENT_ORGURL is not a URL")
-		os.Exit(1)
-	}
-	configuration.Host = org.Host
 	tag := strings.ToLower(rand.Text()[:10])
 	j := &judge{
-		okta: okta.NewAPIClient(configuration), ctx: context.Background(), tag: tag,
+		okta: newClient(), ctx: context.Background(), tag: tag,
 		login: "grace." + tag + "@judge.example", lastName: "Judged" + tag, deliveries: make(chan delivery, 1000),
 	}
 	j.receiver = httptest.NewServer(http.HandlerFunc(j.receive))
@@ -507,6 +545,8 @@ func main() {
 		{"delete_user_in_two_steps", j.deleteUserInTwoSteps},
 		{"receive_events", j.receiveEvents},
 		{"delete_event_hook", j.deleteEventHook},
+		{"act_as_service_app_with_an_assertion", func() { j.actAsServiceApp(false) }},
+		{"act_as_service_app_with_bound_tokens", func() { j.actAsServiceApp(true) }},
 	}
 	skip := strings.Fields(os.Getenv("JUDGE_SKIP"))
 	keepGoing := os.Getenv("JUDGE_KEEP_GOING") == "1"

@@ -13,8 +13,12 @@ import queue
 import threading
 import time
 import traceback
+import urllib.request
 import uuid
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwcrypto.jwk import JWK
 from okta.client import Client
 from okta.models import (
     CreateUserRequest,
@@ -336,6 +340,40 @@ class Judge:
         await answer(self.okta.delete_event_hook(self.hook))
         equal("status of a deleted hook", 404, (await refusal(self.okta.get_event_hook(self.hook))).status)
 
+    async def act_as_service_app(self, bound):
+        """A service app's assertion, and where wanted tokens bound to a key, as the SDK makes them."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(*encoding).decode()
+        public = json.loads(JWK.from_pem(pem.encode()).export_public()) | {"kid": f"judge-{self.tag}"}
+        wish = {"type": "service", "jwks": {"keys": [public]}, "dpop_bound": bound, "scopes": ["okta.users.read"]}
+        request = urllib.request.Request(
+            os.environ["OKTA_CLIENT_ORGURL"] + "/_sandbox/clients",
+            json.dumps(wish).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answered:
+            client_id = json.load(answered)["client_id"]
+        service = Client(
+            {
+                "authorizationMode": "PrivateKey",
+                "clientId": client_id,
+                "scopes": ["okta.users.read"],
+                "privateKey": pem,
+                "kid": public["kid"],
+                "dpopEnabled": bound,
+            }
+        )
+        users, _ = await answer(service.list_users(limit=1))
+        equal("number of users on a page of one", 1, len(users))
+        equal("status of a write without its scope", 403, (await refusal(service.deactivate_user(users[0].id))).status)
+
+    async def act_as_service_app_with_an_assertion(self):
+        await self.act_as_service_app(bound=False)
+
+    async def act_as_service_app_with_bound_tokens(self):
+        await self.act_as_service_app(bound=True)
+
     def steps(self):
         return [
             self.register_event_hook,
@@ -362,6 +400,8 @@ class Judge:
             self.delete_user_in_two_steps,
             self.receive_events,
             self.delete_event_hook,
+            self.act_as_service_app_with_an_assertion,
+            self.act_as_service_app_with_bound_tokens,
         ]
 
 
