@@ -124,7 +124,8 @@ impl Authorizations {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/oauth/start/{handle}", get(routes::start))
-            .route("/oauth/callback", get(routes::callback))
+            // A HEAD would use the state up.
+            .route("/oauth/callback", get(routes::callback).head(routes::nothing))
             .with_state(self.clone())
     }
 

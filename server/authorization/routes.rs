@@ -46,6 +46,11 @@ pub(super) async fn start(State(authorizations): State<Authorizations>, Path(han
     }
 }
 
+/// Answers those who only look.
+pub(super) async fn nothing() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
 /// Takes what the browser brings back, once.
 pub(super) async fn callback(
     State(authorizations): State<Authorizations>,

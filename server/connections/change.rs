@@ -66,10 +66,10 @@ pub(super) fn keeps_grant(present: &Credential, fresh: &Credential) -> bool {
     present.client_id() == fresh.client_id()
 }
 
-/// The state after the change. `granted` is whether there is a refresh token.
-pub(super) fn state(present: &Connection, fresh: Option<&Credential>, disabled: Option<bool>, granted: bool) -> State {
+/// The state after the change. `given` is the credential that was given, `granted` whether there is a refresh token.
+pub(super) fn state(present: &Connection, given: Option<&Credential>, disabled: Option<bool>, granted: bool) -> State {
     let now = State::new(present.state, present.state_reason.clone());
-    let credential = fresh.unwrap_or(&present.credential);
+    let credential = given.unwrap_or(&present.credential);
     let usable = || match credential {
         Credential::OAuthWebApp(_) if !granted => State::pending(),
         Credential::OAuthWebApp(app) if !app.scopes.iter().all(|scope| covers(&present.granted_scopes, scope)) => {
@@ -81,8 +81,8 @@ pub(super) fn state(present: &Connection, fresh: Option<&Credential>, disabled: 
         (Some(true), ConnectionState::Disabled) | (None, ConnectionState::Disabled) => now,
         (Some(true), _) => State::new(ConnectionState::Disabled, "switched off"),
         (Some(false), ConnectionState::Disabled) => usable(),
-        // New credentials deserve a new try; without them nothing has changed for the better.
-        _ if fresh.is_some() => usable(),
+        // Credentials that are given deserve a try, even the same again: Okta's side may have changed.
+        _ if given.is_some() => usable(),
         _ => now,
     }
 }

@@ -183,10 +183,11 @@ impl Connections {
         }
         let nickname = change.nickname.take().unwrap_or_else(|| present.nickname.clone());
         check_nickname(&nickname)?;
-        let fresh = change::credential(&present, &mut change)?.filter(|fresh| !fresh.same_as(&present.credential));
-        let forgets = fresh.as_ref().is_some_and(|fresh| !change::keeps_grant(&present.credential, fresh));
+        let given = change::credential(&present, &mut change)?;
+        let forgets = given.as_ref().is_some_and(|given| !change::keeps_grant(&present.credential, given));
         let granted = !forgets && self.grant(id).await?.is_some_and(|grant| grant.refresh_token.is_some());
-        let state = change::state(&present, fresh.as_ref(), change.disabled, granted);
+        let state = change::state(&present, given.as_ref(), change.disabled, granted);
+        let fresh = given.filter(|given| !given.same_as(&present.credential));
         let (now, credential) = (now(), fresh.map_or_else(|| Arc::clone(&present.credential), Arc::new));
         let same_state = state.state == present.state && state.reason == present.state_reason;
         let row = ConnectionRow {

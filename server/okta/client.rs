@@ -148,7 +148,8 @@ impl Client {
             attempt.status(),
             started.elapsed(),
         );
-        let has_new_nonce = matches!(&attempt, Attempt::Answered(answer) if authorization.learn(&answer.headers));
+        let has_new_nonce =
+            matches!(&attempt, Attempt::Answered(answer) if authorization.learn(answer.status, &answer.headers));
         (attempt, has_new_nonce)
     }
 

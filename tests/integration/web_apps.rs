@@ -162,6 +162,8 @@ async fn a_callback_is_believed_once_from_the_browser_that_began() {
     assert_eq!(browser.open(callback.as_str()).await.status, StatusCode::OK);
     let again = browser.open(callback.as_str()).await;
     assert!(again.status == StatusCode::BAD_REQUEST && again.body.contains("carried out already"), "{}", again.body);
+    let looked = http().head(callback.as_str()).send().await.expect("answered");
+    assert_eq!(looked.status(), StatusCode::NO_CONTENT);
     let link_again = browser.open(&link).await;
     assert!(link_again.status == StatusCode::BAD_REQUEST && link_again.body.contains("carried out already"));
 
@@ -251,6 +253,12 @@ async fn a_token_that_is_refused_is_renewed_once_and_the_call_repeated_once() {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "OKTA_CREDENTIAL_REJECTED"));
     assert_eq!(sandbox.token_requests().await.len(), before.0 + 1);
     assert_eq!(sandbox.requests().await.len(), before.1 + 3);
+
+    // Nor is the token endpoint asked for another with every call, when new tokens are refused like old ones.
+    for _ in 0..10 {
+        server.read("acme", "me").await.expect_err("refused");
+    }
+    assert_eq!(sandbox.token_requests().await.len(), before.0 + 1);
     server.stop().await;
 }
 

@@ -17,7 +17,7 @@ use oauth2::{
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use super::assertion::assertion;
@@ -43,6 +43,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_MENDED: u32 = 3;
 /// Okta's tokens last an hour; those of a server that does not say are taken to as well.
 const USUAL_LIFETIME: Duration = Duration::from_secs(3600);
+/// A server that gives tokens of no life at all is not asked for one more than once a second.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// What a browser is sent to Okta with.
 #[derive(Debug)]
@@ -242,10 +245,10 @@ impl AuthorizationServer<'_> {
                 Err(Error::new(ErrorReason::OktaUnavailable, message).with("okta_request_id", answer.request_id()))
             }
             _ => {
-                let mut response =
-                    HttpResponse::new(standard_form(&answer.body).unwrap_or_else(|| answer.body.to_vec()));
+                let form =
+                    if answer.status.is_success() { tolerated(&answer.body) } else { standard_form(&answer.body) };
+                let mut response = HttpResponse::new(form.unwrap_or_else(|| answer.body.to_vec()));
                 *response.status_mut() = answer.status;
-                *response.headers_mut() = answer.headers;
                 Ok(response)
             }
         }
@@ -293,11 +296,33 @@ impl From<BasicTokenResponse> for Issued {
         Self {
             access_token: secret(response.access_token().secret()),
             bound: response.token_type().as_ref().eq_ignore_ascii_case("dpop"),
-            lifetime: response.expires_in().unwrap_or(USUAL_LIFETIME),
+            lifetime: response.expires_in().unwrap_or(USUAL_LIFETIME).clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
             scopes: response.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
             refresh_token: response.refresh_token().map(|token| secret(token.secret())),
         }
     }
+}
+
+/// What is of use in a token answer, in the types that the library wants. An odd field must not lose the refresh token beside it: the
+/// one before is used up.
+fn tolerated(body: &[u8]) -> Option<Vec<u8>> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| answer[name].as_str().filter(|text| !text.is_empty());
+    let mut kept =
+        json!({ "access_token": text("access_token")?, "token_type": text("token_type").unwrap_or("Bearer") });
+    if let Some(token) = text("refresh_token") {
+        kept["refresh_token"] = json!(token);
+    }
+    let seconds = answer["expires_in"].as_f64().or_else(|| text("expires_in")?.parse().ok());
+    if let Some(seconds) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        kept["expires_in"] = json!(seconds.as_secs());
+    }
+    let scopes =
+        answer["scope"].as_array().map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "));
+    if let Some(scopes) = scopes.as_deref().or_else(|| text("scope")) {
+        kept["scope"] = json!(scopes);
+    }
+    serde_json::to_vec(&kept).ok()
 }
 
 /// Okta says some refusals, such as that of an unknown client, in the form of its API's errors: the same as OAuth has them.
@@ -336,4 +361,53 @@ fn rate_limited(path: &'static str, answer: &Answer) -> Error {
         .with_retry_after(answer.until_reset().or(seconds).unwrap_or_default())
         .with("rate_limit_bucket", path)
         .with("okta_request_id", answer.request_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(answer: &Value) -> Option<Value> {
+        tolerated(answer.to_string().as_bytes()).map(|kept| serde_json::from_slice(&kept).expect("JSON"))
+    }
+
+    #[test]
+    fn an_odd_field_does_not_lose_the_tokens_beside_it() {
+        let good = json!({ "access_token": "a", "token_type": "DPoP", "refresh_token": "r", "expires_in": 3600, "scope": "x y" });
+        assert_eq!(kept(&good).as_ref(), Some(&good));
+        for (field, odd, becomes) in [
+            ("expires_in", json!("3600"), json!(3600)),
+            ("expires_in", json!(3599.5), json!(3599)),
+            ("expires_in", json!(-1), Value::Null),
+            ("expires_in", json!(1e300), Value::Null),
+            ("expires_in", json!({}), Value::Null),
+            ("token_type", Value::Null, json!("Bearer")),
+            ("scope", json!(["x", 1, "y"]), json!("x y")),
+            ("scope", json!(7), Value::Null),
+            ("surprise", json!([[]]), Value::Null),
+        ] {
+            let mut answer = good.clone();
+            answer[field] = odd;
+            let kept = kept(&answer).expect("kept");
+            let found = kept.get(field).unwrap_or(&Value::Null);
+            assert_eq!((found, &kept["refresh_token"]), (&becomes, &json!("r")), "{answer}");
+            serde_json::from_value::<BasicTokenResponse>(kept).expect("what the library takes");
+        }
+    }
+
+    #[test]
+    fn what_has_no_access_token_is_no_token_answer() {
+        for answer in [json!({}), json!([]), json!("x"), json!({ "access_token": 7 }), json!({ "access_token": "" })] {
+            assert_eq!(kept(&answer), None, "{answer}");
+        }
+        assert_eq!(tolerated(b"<html>"), None);
+    }
+
+    #[test]
+    fn a_refusal_in_the_form_of_the_api_is_one_all_the_same() {
+        let form = standard_form(br#"{"errorCode":"invalid_client","errorSummary":"No such app.","errorCauses":[]}"#);
+        let refusal: Value = serde_json::from_slice(&form.expect("a refusal")).expect("JSON");
+        assert_eq!(refusal, json!({ "error": "invalid_client", "error_description": "No such app." }));
+        assert_eq!(standard_form(br#"{"error":"invalid_grant"}"#), None);
+    }
 }

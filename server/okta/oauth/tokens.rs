@@ -4,9 +4,11 @@
 //! be lost. What Okta gives in exchange is durable before it is used.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
@@ -60,6 +62,8 @@ struct Inner {
 struct Slot {
     credential: Arc<Credential>,
     current: RwLock<Option<Arc<AccessToken>>>,
+    /// Whether the last token was refused before its end.
+    was_refused: AtomicBool,
     renewal: Mutex<Renewal>,
     shared: Arc<Shared>,
 }
@@ -81,6 +85,10 @@ type Unsaved = Option<Grant>;
 struct AccessToken {
     secret: SecretString,
     bound: bool,
+    /// When it was issued in place of one that Okta had refused before its end.
+    replaced: Option<Instant>,
+    /// Whether Okta has ever let it in.
+    accepted: AtomicBool,
     renew_at: Instant,
     last_use: Instant,
 }
@@ -143,7 +151,8 @@ impl Tokens {
         Ok(slot.using(token))
     }
 
-    /// The same after Okta has refused `refused` with a 401: a newer token, if there can be one. An API token is what it is.
+    /// The same after Okta has refused `refused` with a 401: a newer token, if that can help. An API token is what it is, and a token
+    /// that was issued in place of a refused one and is refused from the start is not refused for its age.
     ///
     /// # Errors
     /// As [`Tokens::authorization`].
@@ -154,8 +163,14 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<Option<Authorization>> {
         let Authorization::AccessToken(AccessTokenInUse { token: refused, .. }) = refused else { return Ok(None) };
+        let is_new = refused.replaced.is_some_and(|issued| issued.elapsed() < PAUSE_AFTER_REFUSAL);
+        if is_new && !refused.accepted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let slot = self.slot(connection);
-        slot.forget(refused);
+        if slot.forget(refused) {
+            slot.was_refused.store(true, Ordering::Relaxed);
+        }
         self.authorization(connection, deadline).await.map(Some)
     }
 
@@ -183,9 +198,7 @@ impl Tokens {
     /// Renews the tokens of a connection that nobody uses, without waiting for it.
     pub(super) fn renew_idle(&self, connection: &Connection) {
         let slot = self.slot(connection);
-        if let Some(token) = slot.current() {
-            slot.forget(&token);
-        }
+        slot.clear();
         let _ = self.renewal(connection, &slot);
     }
 
@@ -273,6 +286,7 @@ impl Tokens {
         let slot = Arc::new(Slot {
             credential: Arc::clone(&connection.credential),
             current: RwLock::default(),
+            was_refused: AtomicBool::default(),
             renewal: Mutex::default(),
             shared: present.map(|slot| Arc::clone(&slot.shared)).unwrap_or_default(),
         });
@@ -445,7 +459,8 @@ impl Slot {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn publish(&self, token: AccessToken) -> Arc<AccessToken> {
+    fn publish(&self, mut token: AccessToken) -> Arc<AccessToken> {
+        token.replaced = self.was_refused.swap(false, Ordering::Relaxed).then(Instant::now);
         let token = Arc::new(token);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&token));
         token
@@ -455,12 +470,14 @@ impl Slot {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The token is of no use any more, if it is still this one.
-    fn forget(&self, refused: &Arc<AccessToken>) {
+    /// The token is of no use any more, if it is still this one. Whether it was.
+    fn forget(&self, refused: &Arc<AccessToken>) -> bool {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|token| Arc::ptr_eq(token, refused)) {
+        let is_current = current.as_ref().is_some_and(|token| Arc::ptr_eq(token, refused));
+        if is_current {
             *current = None;
         }
+        is_current
     }
 
     /// A failed renewal may be repeated at once.
@@ -519,7 +536,15 @@ impl AccessToken {
         let (now, lifetime) = (Instant::now(), issued.lifetime);
         let renew_after = lifetime.mul_f64(RENEW_AFTER + RENEW_SPREAD * rand::random::<f64>());
         let last_use = lifetime.saturating_sub((lifetime / LAST_SHARE).min(LAST_MOMENTS));
-        Self { secret: issued.access_token, bound: issued.bound, renew_at: now + renew_after, last_use: now + last_use }
+        let (renew_at, last_use) = (now + renew_after, now + last_use);
+        Self {
+            secret: issued.access_token,
+            bound: issued.bound,
+            replaced: None,
+            accepted: AtomicBool::default(),
+            renew_at,
+            last_use,
+        }
     }
 }
 
@@ -555,8 +580,11 @@ impl Authorization {
     }
 
     /// Learns from an answer. Whether it brought a new nonce for proofs.
-    pub(in crate::okta) fn learn(&self, headers: &HeaderMap) -> bool {
+    pub(in crate::okta) fn learn(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let Self::AccessToken(AccessTokenInUse { token, shared }) = self else { return false };
+        if status != StatusCode::UNAUTHORIZED && !token.accepted.load(Ordering::Relaxed) {
+            token.accepted.store(true, Ordering::Relaxed);
+        }
         shared.clock.learn(headers);
         token.bound && shared.dpop.learn(Audience::Api, headers)
     }
