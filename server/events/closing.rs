@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::consumers::{Loss, lost};
 use crate::error::Error;
 use crate::proto::{Closing, ClosingReason, ErrorReason};
 
@@ -19,6 +20,10 @@ pub(super) enum Ending {
     StopAfterEvents,
     /// What was there at the start has been sent.
     CaughtUp,
+    /// The stream has lost its consumer.
+    ConsumerLost { name: String, loss: Loss },
+    /// Nothing was read for too long.
+    SlowConsumer,
     /// The log has removed events that were not sent yet.
     CursorExpired { earliest_cursor: String },
     /// The log could not be read.
@@ -36,6 +41,12 @@ impl Ending {
             Self::CaughtUp => {
                 (ClosingReason::CaughtUp, "every event that was in the log at the start has been sent", None)
             }
+            Self::ConsumerLost { loss, .. } => match loss {
+                Loss::TakenOver => (ClosingReason::ConsumerTakenOver, loss.sentence(), None),
+                Loss::Moved => (ClosingReason::ConsumerMoved, loss.sentence(), None),
+                Loss::Deleted => (ClosingReason::ConsumerDeleted, loss.sentence(), None),
+            },
+            Self::SlowConsumer => (ClosingReason::SlowConsumer, TOO_SLOW, None),
             Self::CursorExpired { .. } => (ClosingReason::CursorExpired, EXPIRED, None),
             Self::LogUnavailable(_) => {
                 (ClosingReason::LogUnavailable, "the event log cannot be read", Some(RECONNECT_UNAVAILABLE))
@@ -56,6 +67,8 @@ impl Ending {
                 let error = Error::new(ErrorReason::ServerStopping, "the server is stopping");
                 Some(error.with_retry_after(RECONNECT_STOPPING))
             }
+            Self::ConsumerLost { name, loss } => Some(lost(&name, loss.sentence())),
+            Self::SlowConsumer => Some(Error::new(ErrorReason::StreamTooSlow, TOO_SLOW)),
             Self::CursorExpired { earliest_cursor } => {
                 Some(Error::new(ErrorReason::CursorExpired, EXPIRED).with("earliest_cursor", earliest_cursor))
             }
@@ -64,4 +77,15 @@ impl Ending {
     }
 }
 
+impl Loss {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::TakenOver => "a newer stream has taken the consumer over",
+            Self::Moved => "the consumer's cursor was set elsewhere",
+            Self::Deleted => "the consumer was deleted",
+        }
+    }
+}
+
+const TOO_SLOW: &str = "nothing was read from the stream for too long";
 const EXPIRED: &str = "the event log has removed events that were not sent yet";

@@ -47,7 +47,14 @@ impl Cursors {
     /// # Errors
     /// `CursorMalformed`, `CursorForeign`, `CursorInFuture`, or `CursorExpired` with `earliest_cursor` in its metadata.
     pub fn decode(&self, cursor: &str, earliest: i64, head: i64) -> Result<i64> {
-        let sequence = self.authentic(cursor)?;
+        self.check(self.authentic(cursor)?, earliest, head)
+    }
+
+    /// The sequence, if it lies within a journal that goes from `earliest` to `head`.
+    ///
+    /// # Errors
+    /// `CursorInFuture`, or `CursorExpired` with `earliest_cursor` in its metadata.
+    pub(super) fn check(&self, sequence: i64, earliest: i64, head: i64) -> Result<i64> {
         if sequence > head {
             return Err(refused(ErrorReason::CursorInFuture, "the cursor is past the end of this event log"));
         }

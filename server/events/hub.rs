@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Frame;
+use super::consumers::Consumers;
 use super::cursor::Cursors;
 use super::decode::{Decoded, decode};
 use super::ring::{LiveEvent, Ring, Window};
@@ -30,11 +31,13 @@ pub struct HubLimits {
     pub events: usize,
     /// Bytes of encoded events in the ring.
     pub bytes: usize,
+    /// A stream that is not read for this long is ended: its caller has gone, or should know.
+    pub slow_after: Duration,
 }
 
 impl Default for HubLimits {
     fn default() -> Self {
-        Self { events: 4096, bytes: 16 << 20 }
+        Self { events: 4096, bytes: 16 << 20, slow_after: Duration::from_secs(300) }
     }
 }
 
@@ -46,6 +49,9 @@ struct Inner {
     journal: Journal,
     journal_id: String,
     cursors: Cursors,
+    consumers: Consumers,
+    /// A stream that is not read for this long is ended.
+    slow_after: Duration,
     ring: RwLock<Ring>,
     /// Sequence of the newest event in the ring.
     head: watch::Sender<i64>,
@@ -66,13 +72,24 @@ impl Hub {
         let journal_id = journal.identity().id();
         let ring = RwLock::new(Ring::new(limits.events, limits.bytes));
         let (head, readers) = (watch::channel(0).0, watch::channel(0).0);
-        Self(Arc::new(Inner { journal, journal_id, cursors, ring, head, readers }))
+        let consumers = Consumers::new(journal.clone(), cursors.clone());
+        let slow_after = limits.slow_after;
+        Self(Arc::new(Inner { journal, journal_id, cursors, consumers, slow_after, ring, head, readers }))
     }
 
     /// Follows the journal until `shutdown`. A journal that cannot be read is tried again: streams wait, and their heartbeats say
     /// how far behind they are.
     pub async fn run(&self, shutdown: CancellationToken) {
         shutdown.run_until_cancelled(self.follow()).await;
+    }
+
+    /// The named readers of the journal.
+    pub fn consumers(&self) -> &Consumers {
+        &self.0.consumers
+    }
+
+    pub(super) fn slow_after(&self) -> Duration {
+        self.0.slow_after
     }
 
     /// The cursors of the journal.

@@ -3,6 +3,7 @@
 mod card;
 pub mod catalogue;
 mod closing;
+mod consumers;
 mod cursor;
 mod decode;
 mod filter;
@@ -20,11 +21,14 @@ mod subscription;
 #[cfg(test)]
 mod bookmark_tests;
 #[cfg(test)]
+mod consumer_tests;
+#[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod test_log;
 
 pub use card::{CARDS, CardType, card_of, event_type_of};
+pub use consumers::{Consumers, check_name};
 pub use cursor::Cursors;
 pub use decode::{Decoded, decode};
 pub use filter::Filters;

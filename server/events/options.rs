@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::consumers::check_name;
 use super::filter::Filters;
 use super::start::Start;
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
 pub struct Options {
     /// Where to start.
     pub start: Start,
+    /// Start where this consumer is instead.
+    pub consumer: Option<String>,
     /// With an expired cursor: start at the earliest event, after a gap notice.
     pub earliest_if_expired: bool,
     /// Which events to take.
@@ -40,6 +43,7 @@ impl Options {
         }
         Ok(Self {
             start: start(request)?,
+            consumer: consumer(request)?,
             earliest_if_expired: request.start_at_earliest_if_expired,
             filters: Filters::compile(&request.filters, resolve)?,
             heartbeat: heartbeat(request)?,
@@ -55,7 +59,15 @@ fn start(request: &SubscribeEventsRequest) -> Result<Start> {
         Some(RequestedStart::AfterCursor(cursor)) => Ok(Start::After(cursor.clone())),
         Some(RequestedStart::StartTime(time)) => Start::time(*time),
         Some(RequestedStart::Position(position)) => Start::position(*position, Start::Latest),
-        Some(RequestedStart::Consumer(_)) => Err(later("consumer")),
+        // Where it is, is known when the stream has it.
+        Some(RequestedStart::Consumer(_)) => Ok(Start::Latest),
+    }
+}
+
+fn consumer(request: &SubscribeEventsRequest) -> Result<Option<String>> {
+    match &request.start {
+        Some(RequestedStart::Consumer(name)) => check_name(name).map(|()| Some(name.clone())),
+        _ => Ok(None),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Start {
     Earliest,
     /// At the next event to arrive.
     Latest,
+    /// After the event with this sequence: where a consumer is.
+    Sequence(i64),
 }
 
 /// Where the log is read from.
@@ -86,6 +88,13 @@ impl Start {
             Self::Time(time) => (journal.find_by_published_time(*time).await? - 1).min(head),
             Self::Earliest => earliest - 1,
             Self::Latest => head,
+            Self::Sequence(sequence) => match cursors.check(*sequence, earliest, head) {
+                Err(error) if or_earliest && error.reason() == ErrorReason::CursorExpired => {
+                    expired = true;
+                    earliest - 1
+                }
+                checked => checked?,
+            },
         };
         Ok(Bounds { after, earliest, head, expired })
     }

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Frame;
 use super::closing::Ending;
+use super::consumers::Claim;
 use super::filter::Filters;
 use super::hub::{Hub, HubReader};
 use super::options::Options;
 use super::ring::{LiveEvent, Window};
-use super::start::Bounds;
+use super::start::{Bounds, Start};
 use crate::error::{Error, Result};
 use crate::journal::StoredEvent;
 use crate::proto::subscribe_events_response::Frame as Kind;
@@ -33,6 +34,7 @@ const REPLAY_BYTES: usize = 256 << 10;
 /// A stream of events.
 pub struct Subscription {
     reader: HubReader,
+    claim: Option<Claim>,
     filters: Filters,
     shutdown: CancellationToken,
     stage: Stage,
@@ -47,6 +49,8 @@ pub struct Subscription {
     remaining: Option<i64>,
     heartbeat_interval: Duration,
     heartbeat_due: Instant,
+    /// When the last frame was handed over: until the next is asked for, the caller is not reading.
+    waiting_since: Option<Instant>,
 }
 
 enum Stage {
@@ -65,13 +69,21 @@ impl Subscription {
     /// Those of the start's cursor; `StorageUnavailable`.
     pub async fn open(hub: &Hub, options: Options, shutdown: &CancellationToken) -> Result<Self> {
         let reader = hub.reader();
-        let bounds = options.start.resolve(hub.journal(), hub.cursors(), options.earliest_if_expired).await?;
-        let mut opening = VecDeque::from([opened(hub, &options, &bounds)]);
+        let claim = match &options.consumer {
+            Some(name) => Some(hub.consumers().claim(name).await?),
+            None => None,
+        };
+        let start = claim.as_ref().map_or(options.start.clone(), |claim| Start::Sequence(claim.sequence()));
+        let bounds = start.resolve(hub.journal(), hub.cursors(), options.earliest_if_expired).await?;
+        let lease = claim.as_ref().map(Claim::lease).unwrap_or_default();
+        let mut opening = VecDeque::from([opened(hub, &options, &bounds, lease)]);
         if bounds.expired {
             opening.push_back(expired(hub, &bounds));
         }
         Ok(Self {
             reader,
+            claim,
+            waiting_since: None,
             // A token of its own: looking at it contends with no other stream.
             shutdown: shutdown.child_token(),
             stage: Stage::Opening(opening),
@@ -95,6 +107,16 @@ impl Subscription {
 
     /// The next frame; `None` when the stream is over.
     pub async fn next(&mut self) -> Option<Result<Frame>> {
+        let was_away = self.waiting_since.take().is_some_and(|since| since.elapsed() > self.reader.hub().slow_after());
+        if was_away && !matches!(self.stage, Stage::Ended(_)) {
+            return Some(Ok(self.close(Ending::SlowConsumer)));
+        }
+        let next = self.look().await;
+        self.waiting_since = Some(Instant::now());
+        next
+    }
+
+    async fn look(&mut self) -> Option<Result<Frame>> {
         loop {
             match &mut self.stage {
                 Stage::Opening(frames) => match frames.pop_front() {
@@ -133,6 +155,10 @@ impl Subscription {
     fn ending(&self) -> Option<Ending> {
         if self.shutdown.is_cancelled() {
             Some(Ending::ServerStopping)
+        } else if let Some((name, loss)) =
+            self.claim.as_ref().and_then(|claim| claim.loss().map(|loss| (claim.name(), loss)))
+        {
+            Some(Ending::ConsumerLost { name, loss })
         } else if self.remaining == Some(0) {
             Some(Ending::StopAfterEvents)
         } else if self.stop_at.is_some_and(|stop| self.position >= stop) {
@@ -151,6 +177,7 @@ impl Subscription {
                 tokio::select! {
                     biased;
                     () = self.shutdown.cancelled() => {}
+                    () = lost(&mut self.claim) => {}
                     () = self.reader.passed(self.position) => {}
                     () = tokio::time::sleep_until(self.heartbeat_due) => {}
                 }
@@ -222,11 +249,19 @@ impl Subscription {
     }
 }
 
+/// Waits until the stream has lost its consumer, if it has one.
+async fn lost(claim: &mut Option<Claim>) {
+    match claim {
+        Some(claim) => claim.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn frame(hub: &Hub, position: i64, kind: Kind) -> Frame {
     Frame::from(SubscribeEventsResponse { cursor: hub.cursors().encode(position), frame: Some(kind) })
 }
 
-fn opened(hub: &Hub, options: &Options, bounds: &Bounds) -> Frame {
+fn opened(hub: &Hub, options: &Options, bounds: &Bounds, lease: String) -> Frame {
     frame(
         hub,
         bounds.after,
@@ -236,7 +271,7 @@ fn opened(hub: &Hub, options: &Options, bounds: &Bounds) -> Frame {
             backlog: bounds.head - bounds.after,
             heartbeat_interval: options.heartbeat.try_into().ok(),
             unknown_event_types: options.filters.unknown_event_types().to_vec(),
-            lease: String::new(),
+            lease,
         }),
     )
 }

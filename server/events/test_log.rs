@@ -17,7 +17,7 @@ use crate::proto::{
 };
 
 /// The smallest ring that is one: readers fall behind it all the time.
-pub(super) const SMALL: HubLimits = HubLimits { events: 3, bytes: 1 << 20 };
+pub(super) const SMALL: HubLimits = HubLimits { events: 3, bytes: 1 << 20, slow_after: Duration::from_secs(300) };
 
 /// A journal with its hub at work.
 pub(super) struct Log {

@@ -7,8 +7,8 @@ use futures_util::{Stream, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::consumers;
 use super::event_types;
-use super::not_implemented;
 use crate::error::{Error, Result};
 use crate::events::{self, Filters, Frame, Hub, Options, Start, Subscription};
 use crate::journal::{Journal, SourceStatus};
@@ -94,24 +94,35 @@ impl EventService for EventApi {
         Ok(Response::new(event_types::list(request.get_ref())?))
     }
 
-    async fn commit_cursor(&self, _request: Request<CommitCursorRequest>) -> Answer<CommitCursorResponse> {
-        Err(not_implemented("EventService.CommitCursor"))
+    async fn commit_cursor(&self, request: Request<CommitCursorRequest>) -> Answer<CommitCursorResponse> {
+        let CommitCursorRequest { consumer, cursor, lease } = request.get_ref();
+        events::check_name(consumer)?;
+        let cursor = self.hub.consumers().commit(consumer, cursor, lease).await?;
+        Ok(Response::new(CommitCursorResponse { cursor }))
     }
 
-    async fn get_consumer(&self, _request: Request<GetConsumerRequest>) -> Answer<GetConsumerResponse> {
-        Err(not_implemented("EventService.GetConsumer"))
+    async fn get_consumer(&self, request: Request<GetConsumerRequest>) -> Answer<GetConsumerResponse> {
+        let name = &request.get_ref().consumer;
+        events::check_name(name)?;
+        Ok(Response::new(GetConsumerResponse { consumer: Some(self.hub.consumers().get(name).await?) }))
     }
 
-    async fn list_consumers(&self, _request: Request<ListConsumersRequest>) -> Answer<ListConsumersResponse> {
-        Err(not_implemented("EventService.ListConsumers"))
+    async fn list_consumers(&self, request: Request<ListConsumersRequest>) -> Answer<ListConsumersResponse> {
+        Ok(Response::new(consumers::list(self.hub.consumers(), request.get_ref()).await?))
     }
 
-    async fn seek_consumer(&self, _request: Request<SeekConsumerRequest>) -> Answer<SeekConsumerResponse> {
-        Err(not_implemented("EventService.SeekConsumer"))
+    async fn seek_consumer(&self, request: Request<SeekConsumerRequest>) -> Answer<SeekConsumerResponse> {
+        let name = &request.get_ref().consumer;
+        events::check_name(name)?;
+        let to = consumers::destination(request.get_ref())?;
+        Ok(Response::new(SeekConsumerResponse { consumer: Some(self.hub.consumers().seek(name, &to).await?) }))
     }
 
-    async fn delete_consumer(&self, _request: Request<DeleteConsumerRequest>) -> Answer<DeleteConsumerResponse> {
-        Err(not_implemented("EventService.DeleteConsumer"))
+    async fn delete_consumer(&self, request: Request<DeleteConsumerRequest>) -> Answer<DeleteConsumerResponse> {
+        let name = &request.get_ref().consumer;
+        events::check_name(name)?;
+        self.hub.consumers().delete(name).await?;
+        Ok(Response::new(DeleteConsumerResponse {}))
     }
 }
 
@@ -218,13 +229,5 @@ mod tests {
         assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "SERVER_STOPPING");
         assert!(stream.next().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn what_comes_later_says_so() {
-        let (_dir, api) = api(0).await;
-        let refusal = api.get_consumer(Request::new(GetConsumerRequest::default())).await.unwrap_err();
-        assert_eq!(refusal.code(), Code::Unimplemented);
-        assert!(refusal.message().contains("EventService.GetConsumer"));
     }
 }

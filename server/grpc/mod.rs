@@ -2,6 +2,7 @@
 
 mod applications;
 mod connections;
+mod consumers;
 mod custom_api;
 mod event_hooks;
 mod event_types;

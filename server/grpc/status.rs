@@ -70,7 +70,9 @@ fn code(reason: ErrorReason) -> Code {
         | R::PublicUrlNotSet => Code::FailedPrecondition,
         R::OktaPermissionDenied | R::CallerPermissionDenied => Code::PermissionDenied,
         R::OktaRateLimited | R::HookLimitReached | R::CallerLimitExceeded => Code::ResourceExhausted,
-        R::OktaUnavailable | R::OktaAnswerUnreadable | R::ServerStopping | R::StorageUnavailable => Code::Unavailable,
+        R::OktaUnavailable | R::OktaAnswerUnreadable | R::ServerStopping | R::StreamTooSlow | R::StorageUnavailable => {
+            Code::Unavailable
+        }
         R::OktaTimeout => Code::DeadlineExceeded,
         R::CallerUnauthenticated => Code::Unauthenticated,
         R::NotImplemented => Code::Unimplemented,

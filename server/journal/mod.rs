@@ -3,6 +3,7 @@
 //! An append returns once its events are on disk; readers read from a sequence on. Slow readers, restarts and replays are one
 //! mechanism: read the log from where you were. The interface holds nothing that only SQLite can do.
 
+mod consumers;
 mod event;
 mod identity;
 mod reader;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use prost_types::Timestamp;
 use tokio::sync::watch;
 
+pub use consumers::{Committed, ConsumerRow};
 pub use event::{Appended, NewEvent, Source, StoredEvent};
 pub(crate) use identity::ID_BYTES;
 pub use identity::Identity;
@@ -123,6 +125,63 @@ impl Journal {
     pub async fn find_by_published_time(&self, time: Timestamp) -> Result<i64> {
         let micros = time::to_micros(&time);
         self.0.reader.run(move |connection| reader::first_published_since(connection, micros)).await
+    }
+
+    /// Takes a consumer for a new stream: its lease is one higher, so that streams from before cannot commit any more. A consumer
+    /// that is not there begins at the end of the log; `None` when there are `most` already.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn open_consumer(&self, name: &str, most: usize) -> Result<Option<ConsumerRow>> {
+        let name = name.to_owned();
+        self.0.writer.write(Vec::new(), move |transaction, _| consumers::open(transaction, &name, most)).await
+    }
+
+    /// Moves a consumer forward to `sequence`: durable when this returns. With `lease`, only for the stream that has it.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn commit_consumer(&self, name: &str, sequence: i64, lease: Option<i64>) -> Result<Committed> {
+        let name = name.to_owned();
+        let commit =
+            move |transaction: &rusqlite::Transaction<'_>, _| consumers::commit(transaction, &name, sequence, lease);
+        self.0.writer.write(Vec::new(), commit).await
+    }
+
+    /// Moves a consumer anywhere; streams from before cannot commit any more. `None` when there is none.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn seek_consumer(&self, name: &str, sequence: i64) -> Result<Option<ConsumerRow>> {
+        let name = name.to_owned();
+        self.0.writer.write(Vec::new(), move |transaction, _| consumers::seek(transaction, &name, sequence)).await
+    }
+
+    /// Forgets a consumer. Whether there was one.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn delete_consumer(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.0.writer.write(Vec::new(), move |transaction, _| consumers::delete(transaction, &name)).await
+    }
+
+    /// A consumer.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn consumer(&self, name: &str) -> Result<Option<ConsumerRow>> {
+        let name = name.to_owned();
+        self.0.reader.run(move |connection| consumers::one(connection, &name)).await
+    }
+
+    /// At most `limit` consumers after the name `after`, by name.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn consumers(&self, after: &str, limit: usize) -> Result<Vec<ConsumerRow>> {
+        let after = after.to_owned();
+        self.0.reader.run(move |connection| consumers::list(connection, &after, limit)).await
     }
 
     /// What the log holds.

@@ -5,12 +5,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::Identity;
 use super::store::{Attempt, Failure};
 
-/// The version that this program writes, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
-
 /// `published_max` is the latest `published` up to and including its row: it never falls, so that a time is found by bisection,
 /// without an index of its own. `uuid` is what an event is known by within its connection.
-const TABLES: &str = "
+const EVENTS: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE events (
         sequence INTEGER PRIMARY KEY,
@@ -32,17 +29,31 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Named readers and how far they are. The lease counts the streams of a consumer: it fences those that are not the newest.
+const CONSUMERS: &str = "
+    CREATE TABLE consumers (
+        name TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        committed INTEGER,
+        lease INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// How the tables came to be, step by step; SQLite's `user_version` counts the steps that a file has taken.
+const STEPS: [&str; 2] = [EVENTS, CONSUMERS];
+
 /// Brings the tables up to date and answers who the journal is.
 pub(super) fn prepare(connection: &mut Connection) -> Attempt<Identity> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > VERSION {
-        return Err(Failure::Newer { found, known: VERSION });
+    let found: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(missing) = STEPS.get(found..) else { return Err(Failure::Newer { found, known: STEPS.len() }) };
+    if !missing.is_empty() {
+        transaction.execute_batch(&missing.concat())?;
+        transaction.pragma_update(None, "user_version", STEPS.len())?;
     }
     if found == 0 {
-        transaction.execute_batch(TABLES)?;
         write_identity(&transaction, &Identity::random())?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
     }
     let identity = read_identity(&transaction)?.ok_or(Failure::NoIdentity)?;
     transaction.commit()?;

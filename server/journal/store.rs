@@ -37,7 +37,7 @@ pub(super) enum Failure {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("it was written by a newer version of this program (schema {found}, this one knows up to {known})")]
-    Newer { found: i64, known: i64 },
+    Newer { found: usize, known: usize },
     #[error("it has no identity")]
     NoIdentity,
     #[error("it is closed")]

@@ -1,4 +1,4 @@
-//! The one writer: a thread that commits together what has queued up, and answers each append once it is durable.
+//! The one writer: a thread that commits together what has queued up, and answers each job once it is durable.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,14 +23,19 @@ pub(super) struct Writer {
 }
 
 enum Command {
-    Append(Append),
+    Commit(Job),
     Close(oneshot::Sender<Result<()>>),
 }
 
-struct Append {
+/// Something that becomes durable as a whole: events, and whatever else has to be with them or without.
+struct Job {
     events: Vec<NewEvent>,
+    change: Option<Change>,
     answer: oneshot::Sender<Result<Appended>>,
 }
+
+/// A change of the tables beside the events, made in the transaction that stores the job's events.
+type Change = Box<dyn FnOnce(&Transaction<'_>, Appended) -> rusqlite::Result<()> + Send>;
 
 impl Writer {
     pub(super) fn start(store: Store, limits: &Limits) -> Result<Self> {
@@ -50,8 +55,28 @@ impl Writer {
         if events.is_empty() {
             return Ok(Appended::default());
         }
+        self.commit(events, None).await
+    }
+
+    /// Makes a change and answers what it found. With `events`, both become durable, or neither; the change is told what became of
+    /// them.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        events: Vec<NewEvent>,
+        change: impl FnOnce(&Transaction<'_>, Appended) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (find, mut found) = oneshot::channel();
+        let change: Change = Box::new(move |transaction, appended| {
+            let _ = find.send(change(transaction, appended)?);
+            Ok(())
+        });
+        self.commit(events, Some(change)).await?;
+        found.try_recv().map_err(|_| closed())
+    }
+
+    async fn commit(&self, events: Vec<NewEvent>, change: Option<Change>) -> Result<Appended> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Append(Append { events, answer })).await.map_err(|_| closed())?;
+        self.commands.send(Command::Commit(Job { events, change, answer })).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -87,7 +112,7 @@ impl Thread {
             let mut next = Some(command);
             while let Some(command) = next.take() {
                 match command {
-                    Command::Append(first) => next = self.commit_group(first, &mut queue),
+                    Command::Commit(first) => next = self.commit_group(first, &mut queue),
                     Command::Close(answer) => {
                         let _ = answer.send(self.write_back());
                         return;
@@ -97,26 +122,26 @@ impl Thread {
         }
     }
 
-    /// Commits `first` with the appends that have queued up behind it; answers the command that ended the group, if any did.
-    fn commit_group(&mut self, first: Append, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    /// Commits `first` with the jobs that have queued up behind it; answers the command that ended the group, if any did.
+    fn commit_group(&mut self, first: Job, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
         let mut room = Room { events: self.limits.commit_events, bytes: self.limits.commit_bytes };
         let mut group = Vec::new();
-        let mut next = Some(Command::Append(first));
-        while let Some(Command::Append(append)) = next {
-            let more = room.take(&append.events);
-            group.push(append);
+        let mut next = Some(Command::Commit(first));
+        while let Some(Command::Commit(job)) = next {
+            let more = room.take(&job.events);
+            group.push(job);
             next = if more { queue.try_recv().ok() } else { None };
         }
         self.commit_and_answer(group);
         next
     }
 
-    fn commit_and_answer(&mut self, group: Vec<Append>) {
-        match self.commit(&group) {
+    fn commit_and_answer(&mut self, mut group: Vec<Job>) {
+        match self.commit(&mut group) {
             Ok(appended) => {
-                let bytes = group.iter().flat_map(|append| &append.events).map(NewEvent::size).sum();
-                for (append, appended) in group.into_iter().zip(appended) {
-                    let _ = append.answer.send(Ok(appended));
+                let bytes = group.iter().flat_map(|job| &job.events).map(NewEvent::size).sum();
+                for (job, appended) in group.into_iter().zip(appended) {
+                    let _ = job.answer.send(Ok(appended));
                 }
                 if let Some(connection) = &self.connection {
                     self.write_back.committed(connection, bytes);
@@ -125,27 +150,31 @@ impl Thread {
             Err(failure) => {
                 self.connection = None;
                 let error = failure.into_error("written");
-                tracing::error!(%error, appends = group.len(), "events could not be stored");
-                for append in group {
-                    let _ = append.answer.send(Err(error.clone()));
+                tracing::error!(%error, jobs = group.len(), "the event log could not be written");
+                for job in group {
+                    let _ = job.answer.send(Err(error.clone()));
                 }
             }
         }
     }
 
-    fn commit(&mut self, group: &[Append]) -> Attempt<Vec<Appended>> {
+    fn commit(&mut self, group: &mut [Job]) -> Attempt<Vec<Appended>> {
         let connection = self.connection()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut tail = Tail::read(&transaction)?;
         let mut sources = HashMap::new();
-        let mut appended = Vec::with_capacity(group.len());
-        for append in group {
-            appended.push(insert(&transaction, &append.events, &mut tail, &mut sources)?);
+        let mut all = Vec::with_capacity(group.len());
+        for job in group {
+            let appended = insert(&transaction, &job.events, &mut tail, &mut sources)?;
+            if let Some(change) = job.change.take() {
+                change(&transaction, appended)?;
+            }
+            all.push(appended);
         }
         count(&transaction, &sources, tail.received)?;
         transaction.commit()?;
         self.publish(tail.sequence);
-        Ok(appended)
+        Ok(all)
     }
 
     /// The connection, opened again after a failure. A commit that failed may have happened all the same: the head is read anew.

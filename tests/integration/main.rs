@@ -10,6 +10,7 @@ mod applications;
 mod architecture;
 mod browser;
 mod connections;
+mod consumers;
 mod custom_api;
 mod demo;
 mod events;
