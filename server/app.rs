@@ -18,7 +18,7 @@ use tonic_health::server::HealthReporter;
 use crate::admin::{self, Readiness};
 use crate::authorization::Authorizations;
 use crate::cards::Runner;
-use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey};
+use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey, SystemLog};
 use crate::connections::{Connections, Credential, ServiceApp, SigningKey, Store, scopes};
 use crate::events::{Hub, HubLimits};
 use crate::grpc::{
@@ -28,6 +28,7 @@ use crate::journal::{Journal, Limits};
 use crate::metrics::Metrics;
 use crate::okta::{self, Tokens};
 use crate::proto::{DESCRIPTORS, server};
+use crate::reconciler::{self, Reconciler};
 use crate::secret::Sealer;
 use crate::webhook::{self, Hooks};
 
@@ -87,6 +88,7 @@ struct Parts {
     hub: Hub,
     metrics: Metrics,
     readiness: Readiness,
+    reconciler: Option<Reconciler>,
 }
 
 impl App {
@@ -132,13 +134,22 @@ impl App {
         stop: CancellationToken,
         announce: impl FnOnce() -> Result<(), String> + Send,
     ) -> Result<(), String> {
-        let Parts { connections, okta, authorizations, hooks, journal, hub, metrics, readiness } = self.parts;
+        let Parts { connections, okta, authorizations, hooks, journal, hub, metrics, readiness, reconciler } =
+            self.parts;
         let (http_stop, hub_stop) = (CancellationToken::new(), CancellationToken::new());
         let registry = hooks.registry().clone();
 
         let following = tokio::spawn({
             let (hub, stop) = (hub.clone(), hub_stop.clone());
             async move { hub.run(stop).await }
+        });
+        let reconciling = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                if let Some(reconciler) = reconciler {
+                    reconciler.run(stop).await;
+                }
+            }
         });
         let tokens = okta.tokens().clone();
         let keeping_alive = tokio::spawn(tokens.clone().keep_alive(self.keep_alive_after, stop.clone()));
@@ -200,7 +211,7 @@ impl App {
         finish("HTTP", http, self.drain_timeout).await;
         hub_stop.cancel();
         finish("admin", admin, self.drain_timeout).await;
-        let _ = tokio::join!(following, keeping_alive);
+        let _ = tokio::join!(following, keeping_alive, reconciling);
         // Refresh tokens that were sent have answers that must not be lost.
         let settled = async { tokio::join!(authorizations.close(), tokens.close()) };
         if tokio::time::timeout(self.drain_timeout, settled).await.is_err() {
@@ -236,8 +247,13 @@ impl Parts {
         hooks.load().await.map_err(failed)?;
         let journal = Journal::open(config.data_dir.join("journal.db"), Limits::default()).map_err(failed)?;
         let hub = Hub::new(journal.clone(), &HubLimits::default());
+        let reconciler = config.system_log.map(|SystemLog { interval, look_back }| {
+            let (journal, sources) = (journal.clone(), hub.sources().clone());
+            let options = reconciler::Options { interval, look_back };
+            Reconciler::new(connections.clone(), okta.clone(), journal, sources, options)
+        });
         let (hooks, readiness) = (Arc::new(hooks), Readiness::default());
-        Ok(Self { connections, okta, authorizations, hooks, journal, hub, metrics, readiness })
+        Ok(Self { connections, okta, authorizations, hooks, journal, hub, metrics, readiness, reconciler })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod okta;
 pub mod org_url;
 pub mod proto;
+pub mod reconciler;
 pub mod sandbox;
 pub mod secret;
 pub mod shutdown;

@@ -39,6 +39,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// After how long without use a connection's refresh token is renewed all the same.
     pub keep_alive_after: Duration,
+    /// How System Logs are read; not at all when there is nothing.
+    pub system_log: Option<SystemLog>,
     /// What is logged.
     pub log: String,
     /// How log lines look.
@@ -56,6 +58,15 @@ pub enum SecretKey {
     File(PathBuf),
     /// `secret.key` in the data directory, made on first start.
     InDataDir,
+}
+
+/// How System Logs are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemLog {
+    /// How often an org is asked that has nothing new.
+    pub interval: Duration,
+    /// How far back reading begins for an org of which no event is known.
+    pub look_back: Duration,
 }
 
 /// How log lines look.
@@ -120,6 +131,11 @@ impl Config {
             max_hook_body_bytes: number(value("max_hook_body_bytes")?, 1024, 64 << 20)?,
             drain_timeout: Duration::from_secs(number(value("drain_timeout")?, 1, 3600)?),
             keep_alive_after: Duration::from_secs(number(value("keep_alive_after")?, 1, 6 * 24 * 3600)?),
+            system_log: system_log(
+                value("system_log")?,
+                value("system_log_interval")?,
+                value("system_log_look_back")?,
+            )?,
             log: log(value("log")?)?,
             log_format: log_format(value("log_format")?)?,
             default_connection: default_connection(variable, org_addresses)?,
@@ -173,6 +189,13 @@ fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
         Ok(number) if number >= least && number <= most => Ok(number),
         _ => Err(value.bad(&format!("must be a whole number from {least} to {most}"))),
     }
+}
+
+fn system_log(on: &Value, interval: &Value, look_back: &Value) -> Result<Option<SystemLog>, BadSetting> {
+    const NINETY_DAYS: u64 = 90 * 24 * 3600;
+    let interval = Duration::from_secs(number(interval, 1, 3600)?);
+    let look_back = Duration::from_secs(number(look_back, 0, NINETY_DAYS)?);
+    Ok(boolean(on)?.then_some(SystemLog { interval, look_back }))
 }
 
 fn boolean(value: &Value) -> Result<bool, BadSetting> {

@@ -42,6 +42,11 @@ struct EventTypes {
 }
 
 impl Filters {
+    /// Whether events of a connection can pass at all.
+    pub(super) fn take_connection(&self, connection_id: &str) -> bool {
+        self.any_of.is_empty() || self.any_of.iter().any(|filter| one_of(&filter.connections, [connection_id]))
+    }
+
     /// Checks and compiles; `resolve` turns a connection's id or nickname into its id.
     ///
     /// # Errors
@@ -81,18 +86,18 @@ impl Filter {
     }
 
     fn passes(&self, subject: &Subject) -> bool {
-        one_of(&self.connections, [&subject.connection_id])
+        one_of(&self.connections, [subject.connection_id.as_str()])
             && (self.cards.is_empty() || self.cards.contains(&subject.card))
             && self.event_types.as_ref().is_none_or(|types| types.contain(&subject.event_type))
-            && one_of(&self.application_names, &subject.application_names)
-            && one_of(&self.application_ids, &subject.application_ids)
-            && one_of(&self.actor_ids, [&subject.actor_id])
-            && one_of(&self.target_ids, &subject.target_ids)
+            && one_of(&self.application_names, subject.application_names.iter().map(String::as_str))
+            && one_of(&self.application_ids, subject.application_ids.iter().map(String::as_str))
+            && one_of(&self.actor_ids, [subject.actor_id.as_str()])
+            && one_of(&self.target_ids, subject.target_ids.iter().map(String::as_str))
     }
 }
 
 /// Whether a part passes: it is not set, or one of what the event has is among its values.
-fn one_of<'a>(part: &HashSet<String>, found: impl IntoIterator<Item = &'a String>) -> bool {
+fn one_of<'a>(part: &HashSet<String>, found: impl IntoIterator<Item = &'a str>) -> bool {
     part.is_empty() || found.into_iter().any(|value| part.contains(value))
 }
 

@@ -14,6 +14,7 @@ use super::consumers::Consumers;
 use super::cursor::Cursors;
 use super::decode::{Decoded, decode};
 use super::ring::{LiveEvent, Ring, Window};
+use super::sources::Sources;
 use crate::journal::{Journal, StoredEvent};
 use crate::proto::{Event, SubscribeEventsResponse, subscribe_events_response};
 
@@ -50,6 +51,7 @@ struct Inner {
     journal_id: String,
     cursors: Cursors,
     consumers: Consumers,
+    sources: Sources,
     /// A stream that is not read for this long is ended.
     slow_after: Duration,
     ring: RwLock<Ring>,
@@ -74,7 +76,17 @@ impl Hub {
         let (head, readers) = (watch::channel(0).0, watch::channel(0).0);
         let consumers = Consumers::new(journal.clone(), cursors.clone());
         let slow_after = limits.slow_after;
-        Self(Arc::new(Inner { journal, journal_id, cursors, consumers, slow_after, ring, head, readers }))
+        Self(Arc::new(Inner {
+            journal,
+            journal_id,
+            cursors,
+            consumers,
+            sources: Sources::default(),
+            slow_after,
+            ring,
+            head,
+            readers,
+        }))
     }
 
     /// Follows the journal until `shutdown`. A journal that cannot be read is tried again: streams wait, and their heartbeats say
@@ -86,6 +98,11 @@ impl Hub {
     /// The named readers of the journal.
     pub fn consumers(&self) -> &Consumers {
         &self.0.consumers
+    }
+
+    /// What is known of each org's events.
+    pub fn sources(&self) -> &Sources {
+        &self.0.sources
     }
 
     pub(super) fn slow_after(&self) -> Duration {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::Stream;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use super::filter::Filters;
 use super::hub::{Hub, HubReader};
 use super::options::Options;
 use super::ring::{LiveEvent, Window};
+use super::sources::Board;
 use super::start::{Bounds, Start};
 use crate::error::{Error, Result};
 use crate::journal::StoredEvent;
@@ -51,6 +53,10 @@ pub struct Subscription {
     heartbeat_due: Instant,
     /// When the last frame was handed over: until the next is asked for, the caller is not reading.
     waiting_since: Option<Instant>,
+    board: watch::Receiver<Arc<Board>>,
+    /// Changes of gaps that have been told, or are about to be.
+    gaps_told: u64,
+    notices: VecDeque<Gap>,
 }
 
 enum Stage {
@@ -80,10 +86,15 @@ impl Subscription {
         if bounds.expired {
             opening.push_back(expired(hub, &bounds));
         }
+        let board = hub.sources().watch();
+        let known = board.borrow().clone();
         Ok(Self {
             reader,
             claim,
             waiting_since: None,
+            board,
+            gaps_told: known.gap_changes(),
+            notices: known.gaps_to_begin_with(|id| options.filters.take_connection(id)).into(),
             // A token of its own: looking at it contends with no other stream.
             shutdown: shutdown.child_token(),
             stage: Stage::Opening(opening),
@@ -144,12 +155,25 @@ impl Subscription {
         if Instant::now() >= self.heartbeat_due {
             return Some(self.heartbeat());
         }
+        if let Some(gap) = self.next_notice() {
+            return Some(frame(self.reader.hub(), self.position, Kind::Gap(gap)));
+        }
         let (sequence, frame) = self.ready.pop_front()?;
         self.position = if self.ready.is_empty() { self.examined } else { sequence };
         if let Some(remaining) = &mut self.remaining {
             *remaining -= 1;
         }
         Some(frame)
+    }
+
+    /// What there is to tell of gaps.
+    fn next_notice(&mut self) -> Option<Gap> {
+        let board = self.board.borrow_and_update();
+        if board.gap_changes() != self.gaps_told {
+            self.notices.extend(board.gaps_since(self.gaps_told, |id| self.filters.take_connection(id)));
+            self.gaps_told = board.gap_changes();
+        }
+        self.notices.pop_front()
     }
 
     fn ending(&self) -> Option<Ending> {
@@ -178,6 +202,7 @@ impl Subscription {
                     biased;
                     () = self.shutdown.cancelled() => {}
                     () = lost(&mut self.claim) => {}
+                    Ok(()) = self.board.changed() => {}
                     () = self.reader.passed(self.position) => {}
                     () = tokio::time::sleep_until(self.heartbeat_due) => {}
                 }
@@ -237,7 +262,7 @@ impl Subscription {
             Kind::Heartbeat(Heartbeat {
                 sent: Some(SystemTime::now().into()),
                 backlog: (head - self.position).max(0),
-                watermarks: Vec::new(),
+                watermarks: self.board.borrow().watermarks(|id| self.filters.take_connection(id)),
             }),
         )
     }

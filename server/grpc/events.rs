@@ -1,5 +1,6 @@
 //! `EventService`: the log of events, followed, listed and described.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::consumers;
 use super::event_types;
 use crate::error::{Error, Result};
-use crate::events::{self, Filters, Frame, Hub, Options, Start, Subscription};
+use crate::events::{self, Filters, Frame, Hub, Options, Org, Start, Subscription};
 use crate::journal::{Journal, SourceStatus};
 use crate::proto::list_events_request::Start as RequestedStart;
 use crate::proto::server::event_service_server::EventService;
@@ -67,8 +68,33 @@ impl EventApi {
             size_bytes: i64::try_from(status.size_bytes).unwrap_or(i64::MAX),
             oldest_received: status.oldest_received,
             newest_received: status.newest_received,
-            sources: status.sources.into_iter().map(source).collect(),
+            sources: self.sources(status.sources),
         })
+    }
+
+    /// Every org that has events, or whose System Log is read.
+    fn sources(&self, known: Vec<SourceStatus>) -> Vec<EventLogSource> {
+        let board = self.hub.sources().board();
+        let mut all: BTreeMap<String, EventLogSource> = known
+            .into_iter()
+            .map(|source| {
+                let SourceStatus { connection_id, events, last_hook_delivery } = source;
+                let shown = EventLogSource { connection_id, events, last_hook_delivery, ..Default::default() };
+                (shown.connection_id.clone(), shown)
+            })
+            .collect();
+        for id in board.connections() {
+            all.entry(id.to_owned())
+                .or_insert_with(|| EventLogSource { connection_id: id.to_owned(), ..Default::default() });
+        }
+        for source in all.values_mut() {
+            let org = board.org(&source.connection_id);
+            source.reconciler = org.map_or(ReconcilerState::Off, |org| org.state).into();
+            source.detail = org.map(|org| org.detail.clone()).unwrap_or_default();
+            source.complete_until = org.and_then(|org| org.complete_until);
+            source.open_gaps = org.map(Org::open_gaps).unwrap_or_default();
+        }
+        all.into_values().collect()
     }
 }
 
@@ -123,18 +149,6 @@ impl EventService for EventApi {
         events::check_name(name)?;
         self.hub.consumers().delete(name).await?;
         Ok(Response::new(DeleteConsumerResponse {}))
-    }
-}
-
-fn source(source: SourceStatus) -> EventLogSource {
-    EventLogSource {
-        connection_id: source.connection_id,
-        events: source.events,
-        last_hook_delivery: source.last_hook_delivery,
-        reconciler: ReconcilerState::Off.into(),
-        detail: "this version does not read the System Log yet".to_owned(),
-        complete_until: None,
-        open_gaps: Vec::new(),
     }
 }
 

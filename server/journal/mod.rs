@@ -7,6 +7,7 @@ mod consumers;
 mod event;
 mod identity;
 mod reader;
+mod reconcilers;
 mod schema;
 mod store;
 mod time;
@@ -28,6 +29,7 @@ pub use event::{Appended, NewEvent, Source, StoredEvent};
 pub(crate) use identity::ID_BYTES;
 pub use identity::Identity;
 pub use reader::{LogStatus, SourceStatus};
+pub use reconcilers::{GapRow, Progress};
 pub use time::now;
 
 use crate::error::Result;
@@ -182,6 +184,74 @@ impl Journal {
     pub async fn consumers(&self, after: &str, limit: usize) -> Result<Vec<ConsumerRow>> {
         let after = after.to_owned();
         self.0.reader.run(move |connection| consumers::list(connection, &after, limit)).await
+    }
+
+    /// Adds what was read of an org's System Log, and with it how far it is read: both or neither. `gap`, when there is one, is
+    /// stored along, with the new events counted as repaired.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn reconcile(
+        &self,
+        connection_id: &str,
+        events: Vec<NewEvent>,
+        progress: Progress,
+        gap: Option<GapRow>,
+    ) -> Result<(Appended, Option<GapRow>)> {
+        let id = connection_id.to_owned();
+        let write = move |transaction: &rusqlite::Transaction<'_>, appended: Appended| {
+            reconcilers::put(transaction, &id, &progress)?;
+            let gap = gap.map(|gap| gap.repaired_by(appended.stored));
+            if let Some(gap) = &gap {
+                reconcilers::put_gap(transaction, gap)?;
+            }
+            Ok((appended, gap))
+        };
+        self.0.writer.write(events, write).await
+    }
+
+    /// Stores a gap, or what has become of it.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn put_gap(&self, gap: GapRow) -> Result<()> {
+        self.0.writer.write(Vec::new(), move |transaction, _| reconcilers::put_gap(transaction, &gap)).await
+    }
+
+    /// How far an org's System Log is read.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn progress(&self, connection_id: &str) -> Result<Option<Progress>> {
+        let id = connection_id.to_owned();
+        self.0.reader.run(move |connection| reconcilers::get(connection, &id)).await
+    }
+
+    /// The gaps of an org, those that changed last first.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn gaps(&self, connection_id: &str) -> Result<Vec<GapRow>> {
+        let id = connection_id.to_owned();
+        self.0.reader.run(move |connection| reconcilers::gaps(connection, &id)).await
+    }
+
+    /// When the newest event of an org was published, as far as the log has any, and when a hook of it last delivered.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn last_known(&self, connection_id: &str) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        let id = connection_id.to_owned();
+        self.0.reader.run(move |connection| reconcilers::last_known(connection, &id)).await
+    }
+
+    /// Forgets how far the System Log of an org is read that is connected no longer.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`.
+    pub async fn forget_progress(&self, connection_id: &str) -> Result<()> {
+        let id = connection_id.to_owned();
+        self.0.writer.write(Vec::new(), move |transaction, _| reconcilers::forget(transaction, &id)).await
     }
 
     /// What the log holds.

@@ -40,8 +40,27 @@ const CONSUMERS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// How far each org's System Log is read, and where events may be missing.
+const RECONCILERS: &str = "
+    CREATE TABLE reconcilers (
+        connection_id TEXT PRIMARY KEY,
+        next TEXT NOT NULL,
+        complete_until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE gaps (
+        id TEXT PRIMARY KEY,
+        connection_id TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        from_time INTEGER NOT NULL,
+        until_time INTEGER,
+        reason TEXT NOT NULL,
+        repaired INTEGER NOT NULL,
+        changed INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// How the tables came to be, step by step; SQLite's `user_version` counts the steps that a file has taken.
-const STEPS: [&str; 2] = [EVENTS, CONSUMERS];
+const STEPS: [&str; 3] = [EVENTS, CONSUMERS, RECONCILERS];
 
 /// Brings the tables up to date and answers who the journal is.
 pub(super) fn prepare(connection: &mut Connection) -> Attempt<Identity> {

@@ -18,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of the writer: the dedupe index is looked up at random.
 const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// Prepared statements kept for each connection: there are fewer.
-const STATEMENTS: usize = 16;
+const STATEMENTS: usize = 32;
 
 /// Where a journal is kept.
 #[derive(Debug, Clone)]

@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{DATE, HeaderMap, HeaderName, LINK};
 
 use super::record::items;
 use crate::error::{Error, Result};
 use crate::proto::ErrorReason;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-okta-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
 
 /// An answer of Okta's.
@@ -60,6 +62,21 @@ impl Answer {
         items(self.text()?).ok_or_else(|| self.unreadable("is not the JSON list that the endpoint answers"))
     }
 
+    /// The query of the next page, where the answer names one.
+    pub fn next_query(&self) -> Option<&str> {
+        super::page::next_query(self.headers.get_all(LINK).into_iter().filter_map(|link| link.to_str().ok()))
+    }
+
+    /// Okta's clock when it answered; ours when it does not say.
+    pub fn date(&self) -> SystemTime {
+        httpdate::parse_http_date(self.header(&DATE)).unwrap_or_else(|_| SystemTime::now())
+    }
+
+    /// What is left of the rate limit, and what it is, in requests of this window.
+    pub fn rate_limit(&self) -> Option<(u32, u32)> {
+        Some((self.header(&RATE_LIMIT_REMAINING).parse().ok()?, self.header(&RATE_LIMIT).parse().ok()?))
+    }
+
     /// Okta's id of the request.
     pub fn request_id(&self) -> &str {
         self.header(&REQUEST_ID)
@@ -68,9 +85,8 @@ impl Answer {
     /// How long until the rate limit's window resets, by Okta's own clock.
     pub fn until_reset(&self) -> Option<Duration> {
         let reset = SystemTime::UNIX_EPOCH + Duration::from_secs(self.header(&RATE_LIMIT_RESET).parse().ok()?);
-        let now = httpdate::parse_http_date(self.header(&reqwest::header::DATE)).unwrap_or_else(|_| SystemTime::now());
         // A reset that lies in the past is a window that has reset already.
-        let wait = reset.duration_since(now).unwrap_or_default();
+        let wait = reset.duration_since(self.date()).unwrap_or_default();
         (wait <= MAX_RESET).then_some(wait)
     }
 

@@ -59,22 +59,28 @@ fn tag(key: &hmac::Key, connection: &str, call: &Call, after: &str) -> [u8; TAG_
     tag
 }
 
-/// The `after` of the next page in the `Link` headers of an answer. There can be several headers, each with several links.
+/// The `after` of the next page in the `Link` headers of an answer.
 pub fn next_after<'a>(links: impl Iterator<Item = &'a str>) -> Option<String> {
-    links.flat_map(split_links).find_map(|link| {
-        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let next = parameters.split(';').any(|parameter| {
-            let parameter = parameter.trim().to_ascii_lowercase();
-            matches!(parameter.as_str(), "rel=\"next\"" | "rel=next")
-        });
-        if !next {
-            return None;
-        }
-        // The host may have another form than ours, and the target may be relative: only its query counts.
-        let (_, query) = target.split_once('?')?;
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "after")
-            .map(|(_, after)| after.into_owned())
+    let query = next_query(links)?;
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    parameters.find(|(name, _)| name == "after").map(|(_, after)| after.into_owned())
+}
+
+/// The query of the next page in the `Link` headers of an answer. There can be several headers, each with several links.
+pub fn next_query<'a>(mut links: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    links.find_map(|header| {
+        split_links(header).find_map(|link| {
+            let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+            let next = parameters.split(';').any(|parameter| {
+                let parameter = parameter.trim().to_ascii_lowercase();
+                matches!(parameter.as_str(), "rel=\"next\"" | "rel=next")
+            });
+            if !next {
+                return None;
+            }
+            // The host may have another form than ours, and the target may be relative: only its query counts.
+            target.split_once('?').map(|(_, query)| query)
+        })
     })
 }
 

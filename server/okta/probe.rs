@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderName};
+use reqwest::header::DATE;
 
 use super::answer::Answer;
 use super::call::{Accept, Call, Endpoint, HttpMethod, Repeat};
@@ -25,8 +25,6 @@ const ME: Endpoint = read("/api/v1/users/me", "okta.users.read");
 const USERS: Endpoint = read("/api/v1/users", "okta.users.read");
 const USER_ROLES: Endpoint = read("/api/v1/users/{userId}/roles", "okta.roles.read");
 const CLIENT_ROLES: Endpoint = read("/oauth2/v1/clients/{clientId}/roles", "okta.roles.read");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
-const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 
 /// Okta refuses signed tokens when the clocks are further apart than some minutes.
 const LARGEST_SKEW: Duration = Duration::from_secs(120);
@@ -254,13 +252,13 @@ fn clock(report: &mut TestConnectionResponse, answer: &Answer) {
 }
 
 fn rate_limit(report: &mut TestConnectionResponse, answer: &Answer) {
-    let number = |name: &HeaderName| answer.header(name).parse::<i32>().ok();
-    let (Some(limit), Some(remaining)) = (number(&RATE_LIMIT), number(&RATE_LIMIT_REMAINING)) else {
+    let Some((remaining, limit)) = answer.rate_limit() else {
         report.checks.push(check("rate_limit", CheckOutcome::Skipped, "the answer has no rate limit"));
         return;
     };
-    (report.rate_limit, report.rate_limit_remaining) = (limit, remaining);
-    let low = remaining.unsigned_abs().saturating_mul(LOW_SHARE) < limit.unsigned_abs();
+    let shown = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    (report.rate_limit, report.rate_limit_remaining) = (shown(limit), shown(remaining));
+    let low = remaining.saturating_mul(LOW_SHARE) < limit;
     let outcome = if low { CheckOutcome::Warning } else { CheckOutcome::Passed };
     report.checks.push(check("rate_limit", outcome, format!("{remaining} of {limit} requests left in this window")));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may import those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "proto",
     "error",
     "org_url",
@@ -17,6 +17,7 @@ const ORDER: [&str; 18] = [
     "cards",
     "journal",
     "events",
+    "reconciler",
     "webhook",
     "grpc",
     "admin",

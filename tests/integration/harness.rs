@@ -200,6 +200,9 @@ pub struct Server {
 const ANY_PORTS: [&str; 6] =
     ["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
 
+/// Tests that count what reaches the org do not want it to be asked for its System Log meanwhile; a variable of theirs can ask for it.
+const QUIET: (&str, &str) = ("OKTA_CONNECTOR_SYSTEM_LOG", "false");
+
 impl Server {
     /// A server that is connected to nothing.
     pub fn alone() -> Self {
@@ -225,7 +228,8 @@ impl Server {
     pub fn start_logging(directory: TempDir, variables: &[(&str, &str)], log: &str) -> Self {
         let path = directory.path().to_str().expect("UTF-8").to_owned();
         let arguments = [&["serve", "--data-dir", &path, "--log", log], &ANY_PORTS[..]].concat();
-        Self { process: Process::start(&arguments, variables), directory }
+        let variables = [&[QUIET], variables].concat();
+        Self { process: Process::start(&arguments, &variables), directory }
     }
 
     /// Its data directory.

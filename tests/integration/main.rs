@@ -17,6 +17,7 @@ mod events;
 mod groups;
 mod harness;
 mod hooks;
+mod reconciler;
 mod sandbox;
 mod sandbox_oauth;
 mod secrets;
