@@ -24,7 +24,7 @@ use crate::events::{Hub, HubLimits};
 use crate::grpc::{
     Applications, ConnectionApi, CustomApi, EventApi, EventHookApi, Groups, ResolveConnection, Unary, Users,
 };
-use crate::journal::{Journal, Limits};
+use crate::journal::{Journal, Limits, Retention};
 use crate::metrics::Metrics;
 use crate::okta::{self, Tokens};
 use crate::proto::{DESCRIPTORS, server};
@@ -63,6 +63,7 @@ pub struct App {
     addresses: Addresses,
     drain_timeout: Duration,
     keep_alive_after: Duration,
+    retention: Retention,
     max_hook_body_bytes: usize,
     _lock: File,
 }
@@ -106,6 +107,7 @@ impl App {
         let addresses = Addresses { grpc: local(&grpc)?, http: local(&http)?, admin: local(&admin)? };
         let parts = Parts::open(&config, addresses).await?;
         let Config { drain_timeout, keep_alive_after, max_hook_body_bytes, .. } = config;
+        let retention = Retention { age: config.retention_age, bytes: config.retention_bytes };
         Ok(Self {
             parts,
             grpc,
@@ -114,6 +116,7 @@ impl App {
             addresses,
             drain_timeout,
             keep_alive_after,
+            retention,
             max_hook_body_bytes,
             _lock: lock,
         })
@@ -151,6 +154,7 @@ impl App {
                 }
             }
         });
+        let retaining = tokio::spawn(journal.clone().retain(self.retention, hub_stop.clone()));
         let tokens = okta.tokens().clone();
         let keeping_alive = tokio::spawn(tokens.clone().keep_alive(self.keep_alive_after, stop.clone()));
         let receiver = webhook::router(
@@ -211,7 +215,7 @@ impl App {
         finish("HTTP", http, self.drain_timeout).await;
         hub_stop.cancel();
         finish("admin", admin, self.drain_timeout).await;
-        let _ = tokio::join!(following, keeping_alive, reconciling);
+        let _ = tokio::join!(following, keeping_alive, reconciling, retaining);
         // Refresh tokens that were sent have answers that must not be lost.
         let settled = async { tokio::join!(authorizations.close(), tokens.close()) };
         if tokio::time::timeout(self.drain_timeout, settled).await.is_err() {

@@ -41,6 +41,10 @@ pub struct Config {
     pub keep_alive_after: Duration,
     /// How System Logs are read; not at all when there is nothing.
     pub system_log: Option<SystemLog>,
+    /// Events that were stored longer ago are removed.
+    pub retention_age: Duration,
+    /// The oldest events are removed when all take more than this.
+    pub retention_bytes: u64,
     /// What is logged.
     pub log: String,
     /// How log lines look.
@@ -136,6 +140,8 @@ impl Config {
                 value("system_log_interval")?,
                 value("system_log_look_back")?,
             )?,
+            retention_age: Duration::from_secs(number(value("retention_age")?, 1, 3650 * 24 * 3600)?),
+            retention_bytes: number(value("retention_bytes")?, 1 << 20, 1 << 50)?,
             log: log(value("log")?)?,
             log_format: log_format(value("log_format")?)?,
             default_connection: default_connection(variable, org_addresses)?,

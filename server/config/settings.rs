@@ -82,6 +82,18 @@ pub const SETTINGS: &[Setting] = &[
         "3600",
         "How far back the System Log is read for an org of which no event is known yet; Okta keeps 90 days",
     ),
+    setting(
+        "retention_age",
+        "SECONDS",
+        "2592000",
+        "Events that were stored longer ago are removed; 30 days by default",
+    ),
+    setting(
+        "retention_bytes",
+        "BYTES",
+        "10737418240",
+        "The oldest events are removed when all take more than this; 10 GiB",
+    ),
     setting("drain_timeout", "SECONDS", "10", "How long a graceful stop may take"),
     setting("log", "FILTER", "info", "What is logged: error, warn, info, debug, trace, or target=level pairs"),
     setting("log_format", "FORMAT", "text", "How log lines look: text or json"),

@@ -8,6 +8,7 @@ mod event;
 mod identity;
 mod reader;
 mod reconcilers;
+mod retention;
 mod schema;
 mod store;
 mod time;
@@ -30,6 +31,7 @@ pub(crate) use identity::ID_BYTES;
 pub use identity::Identity;
 pub use reader::{LogStatus, SourceStatus};
 pub use reconcilers::{GapRow, Progress};
+pub use retention::{Retention, Trimmed};
 pub use time::now;
 
 use crate::error::Result;

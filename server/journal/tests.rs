@@ -218,3 +218,30 @@ async fn what_was_committed_is_written_back_while_appends_go_on() {
     }
     assert!(journal.read(0, 1, 1).await.unwrap()[0].raw.len() == 1 << 20);
 }
+
+#[tokio::test]
+async fn old_events_go_by_age_and_by_size_but_never_the_newest() {
+    let dir = TempDir::new().unwrap();
+    let journal = open(&dir);
+    let keep_all = Retention { age: std::time::Duration::from_secs(3600), bytes: 1 << 40 };
+    assert_eq!(journal.trim(keep_all).await.unwrap(), Trimmed { events: 0, earliest: 1 }, "an empty log");
+    let many: Vec<_> = (0..5_000).map(|number| event(&number.to_string())).collect();
+    journal.append(many).await.unwrap();
+    assert_eq!(journal.trim(keep_all).await.unwrap().events, 0);
+
+    let size = Retention { bytes: 300 << 10, ..keep_all };
+    let trimmed = journal.trim(size).await.unwrap();
+    assert!(trimmed.events > 1_000 && trimmed.earliest == trimmed.events + 1, "{trimmed:?}");
+    assert_eq!(journal.earliest().await.unwrap(), trimmed.earliest);
+    let status = journal.status().await.unwrap();
+    assert_eq!(status.sources[0].events, 5_000 - trimmed.events);
+
+    let age = Retention { age: std::time::Duration::ZERO, bytes: 1 << 40 };
+    assert_eq!(journal.trim(age).await.unwrap().earliest, 5_000);
+    assert_eq!((journal.head(), uuids(&journal, 4_999).await), (5_000, vec!["4999".to_owned()]));
+    journal.close().await.unwrap();
+    drop(journal);
+    let journal = open(&dir);
+    journal.append(events(&["next"])).await.unwrap();
+    assert_eq!(journal.head(), 5_001, "the sequence goes on");
+}
