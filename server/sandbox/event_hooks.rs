@@ -43,6 +43,7 @@ async fn read(State(shared): State<Shared>, Path(hook): Path<String>) -> Answer<
 
 async fn replace(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer<Json<Value>> {
     let body = object_of(&body)?;
+    let unverify = shared.control().delivery_settings.unverify_replaced;
     shared.change(|org| {
         let mut hook = org.hook(&id)?.clone();
         check(&body)?;
@@ -51,7 +52,7 @@ async fn replace(State(shared): State<Shared>, Path(id): Path<String>, body: Byt
             hook[name] = body[name].clone();
         }
         hook["lastUpdated"] = json!(now());
-        if moved {
+        if moved || unverify {
             hook["verificationStatus"] = json!("UNVERIFIED");
         }
         org.put_hook(hook, "event_hook.updated", "Event hook updated")
@@ -127,6 +128,14 @@ impl Org {
             },
         });
         self.put_hook(hook, "event_hook.created", "Event hook created").map(|Json(hook)| hook)
+    }
+
+    /// Switches a hook off whose deliveries fail.
+    pub(super) fn deactivate_failing_hook(&mut self, id: &str) {
+        let Some(mut hook) = self.hooks.get(id).filter(|hook| hook["status"] == "ACTIVE").cloned() else { return };
+        hook["status"] = json!("INACTIVE");
+        hook["lastUpdated"] = json!(now());
+        let _ = self.put_hook(hook, "event_hook.deactivated", "Event hook deactivated");
     }
 
     fn put_hook(&mut self, hook: Value, event_type: &str, message: &str) -> Answer<Json<Value>> {
