@@ -50,7 +50,7 @@ const MIGRATIONS: [&str; 3] = [
     ",
     "
     CREATE TABLE event_hook_secrets (
-        id      INTEGER PRIMARY KEY,
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
         hook_id TEXT NOT NULL,
         sealed  BLOB NOT NULL,
         until   INTEGER

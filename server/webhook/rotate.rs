@@ -162,7 +162,10 @@ impl Hooks {
 /// How long the old secret is accepted.
 fn grace(wanted: Option<&ProtoDuration>) -> Result<Duration> {
     let Some(wanted) = wanted else { return Ok(DEFAULT_GRACE) };
-    let grace = Duration::try_from(*wanted).ok().filter(|grace| *grace <= MAX_GRACE);
+    let parts = u64::try_from(wanted.seconds).ok().zip(u32::try_from(wanted.nanos).ok());
+    let most = MAX_GRACE.as_secs();
+    let grace = parts.filter(|(seconds, nanos)| *seconds <= most && *nanos < 1_000_000_000);
+    let grace = grace.map(|(seconds, nanos)| Duration::new(seconds, nanos)).filter(|grace| *grace <= MAX_GRACE);
     grace.ok_or_else(|| Error::invalid("grace", "must be between no time at all and 24 hours"))
 }
 

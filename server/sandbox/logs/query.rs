@@ -193,7 +193,8 @@ fn mentions(value: &Value, word: &str) -> bool {
         Value::Object(members) => members.values().any(|member| mentions(member, word)),
         Value::String(text) => has_word(&text.to_lowercase(), word),
         Value::Null => false,
-        other => other.to_string() == word,
+        Value::Bool(value) => (if *value { "true" } else { "false" }) == word,
+        Value::Number(number) => has_word(&number.to_string(), word),
     }
 }
 
