@@ -84,6 +84,9 @@ async fn operate(State(shared): State<Shared>, Path((id, operation)): Path<(Stri
     };
     shared.change(|org| {
         let mut hook = org.hook(&id)?.clone();
+        if operation == "activate" && hook["status"] != "ACTIVE" {
+            org.room_for_hook()?;
+        }
         hook[field] = json!(value);
         hook["lastUpdated"] = json!(now());
         org.put_hook(hook, event_type, message)
@@ -113,9 +116,7 @@ impl Org {
 
     fn create_hook(&mut self, body: &Value) -> Answer<Value> {
         check(body)?;
-        if self.hooks.values().filter(|hook| hook["status"] == "ACTIVE").count() >= MAX_ACTIVE {
-            return Err(OktaError::invalid("eventHook", "The maximum number of active event hooks has been reached"));
-        }
+        self.room_for_hook()?;
         let id = self.new_id("who");
         let (time, url) = (now(), format!("{}/api/v1/eventHooks/{id}", self.url));
         let hook = json!({
@@ -128,6 +129,13 @@ impl Org {
             },
         });
         self.put_hook(hook, "event_hook.created", "Event hook created").map(|Json(hook)| hook)
+    }
+
+    fn room_for_hook(&self) -> Answer<()> {
+        match self.hooks.values().filter(|hook| hook["status"] == "ACTIVE").count() {
+            ..MAX_ACTIVE => Ok(()),
+            _ => Err(OktaError::invalid("eventHook", "The maximum number of active event hooks has been reached")),
+        }
     }
 
     /// Switches a hook off whose deliveries fail.

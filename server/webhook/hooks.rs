@@ -147,12 +147,15 @@ impl Hooks {
     /// Starts or stops deliveries of a hook.
     ///
     /// # Errors
-    /// `HOOK_NOT_FOUND`, `OKTA_NOT_FOUND` when the org has lost it, and whatever Okta refuses.
+    /// `HOOK_NOT_FOUND`, `OKTA_NOT_FOUND` when the org has lost it, `HOOK_LIMIT_REACHED`, and whatever Okta refuses.
     pub async fn switch(&self, hook_id: &str, active: bool, deadline: Instant) -> Result<EventHook> {
         let (connection, row) = self.find(hook_id, deadline).await?;
         let endpoint = if active { ACTIVATE } else { DEACTIVATE };
-        let answer = self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1?;
-        Ok(self.show(&row, status_in(&answer)))
+        match self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1 {
+            Ok(answer) => Ok(self.show(&row, status_in(&answer))),
+            Err(error) if active => Err(self.explain_refusal(&connection, error, deadline).await),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a hook from the org and from here.

@@ -110,9 +110,10 @@ impl Hooks {
         self.verify_row(connection, row, deadline).await
     }
 
-    /// Somebody else may have taken the last place meanwhile.
-    async fn explain_refusal(&self, connection: &Connection, error: Error, deadline: Instant) -> Error {
-        if okta_hook::is_unclear(&error) {
+    /// A refusal of the org's that has as many active hooks as it may is about that: somebody may have taken the last place.
+    pub(super) async fn explain_refusal(&self, connection: &Connection, error: Error, deadline: Instant) -> Error {
+        use ErrorReason::{OktaRefused, OktaStatusConflict, OktaValidationFailed};
+        if !matches!(error.reason(), OktaRefused | OktaStatusConflict | OktaValidationFailed) {
             return error;
         }
         let on_org = self.on_org(connection, deadline).await.unwrap_or_default();

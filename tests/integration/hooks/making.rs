@@ -112,8 +112,12 @@ async fn an_org_that_has_no_room_says_so_with_its_hooks_before_any_is_made() {
     assert!(listed.contains("hook-23 (who") && listed.contains(&format!("many ({})", last.okta_id)), "{listed}");
     assert_eq!((metadata(&full, "active_hooks").as_str(), made(&sandbox).await), ("25", 25));
     // An inactive hook takes no place.
-    hooks.deactivate_event_hook(DeactivateEventHookRequest { hook_id: last.id }).await.expect("deactivated");
+    let hook_id = || last.id.clone();
+    hooks.deactivate_event_hook(DeactivateEventHookRequest { hook_id: hook_id() }).await.expect("deactivated");
     hooks.register_event_hook(RegisterEventHookRequest::default()).await.expect("room again");
+    let full =
+        hooks.activate_event_hook(ActivateEventHookRequest { hook_id: hook_id() }).await.expect_err("full again");
+    assert_eq!((full.code(), reason(&full).as_str()), (Code::ResourceExhausted, "HOOK_LIMIT_REACHED"));
     server.stop().await;
 }
 
