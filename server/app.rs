@@ -157,9 +157,14 @@ impl App {
         let retaining = tokio::spawn(journal.clone().retain(self.retention, hub_stop.clone()));
         let tokens = okta.tokens().clone();
         let keeping_alive = tokio::spawn(tokens.clone().keep_alive(self.keep_alive_after, stop.clone()));
+        let forgetting = tokio::spawn({
+            let (hooks, stop) = (Arc::clone(&hooks), stop.clone());
+            async move { hooks.forget_ended_secrets(stop).await }
+        });
         let receiver = webhook::router(
             registry.clone(),
             journal.clone(),
+            metrics.clone(),
             webhook::Options { max_body_bytes: self.max_hook_body_bytes, ..Default::default() },
         );
         let http = serve_http(self.http, receiver.merge(authorizations.router()), http_stop.clone());
@@ -184,7 +189,9 @@ impl App {
             .add_service(server::group_service_server::GroupServiceServer::new(Groups(unary.clone())))
             .add_service(server::application_service_server::ApplicationServiceServer::new(Applications(unary.clone())))
             .add_service(server::custom_api_service_server::CustomApiServiceServer::new(CustomApi(unary)))
-            .add_service(server::event_hook_service_server::EventHookServiceServer::new(EventHookApi(hooks)))
+            .add_service(server::event_hook_service_server::EventHookServiceServer::new(EventHookApi(Arc::clone(
+                &hooks,
+            ))))
             .add_service(server::event_service_server::EventServiceServer::new(EventApi::new(
                 journal.clone(),
                 hub,
@@ -215,11 +222,13 @@ impl App {
         finish("HTTP", http, self.drain_timeout).await;
         hub_stop.cancel();
         finish("admin", admin, self.drain_timeout).await;
-        let _ = tokio::join!(following, keeping_alive, reconciling, retaining);
-        // Refresh tokens that were sent have answers that must not be lost.
-        let settled = async { tokio::join!(authorizations.close(), tokens.close()) };
+        let _ = tokio::join!(following, keeping_alive, reconciling, retaining, forgetting);
+        // Refresh tokens that were sent have answers that must not be lost, and hooks that are being made are not left half made.
+        let settled = async { tokio::join!(authorizations.close(), tokens.close(), hooks.close()) };
         if tokio::time::timeout(self.drain_timeout, settled).await.is_err() {
-            tracing::warn!("tokens were still being renewed when the drain timeout came; the next start takes them up");
+            tracing::warn!(
+                "tokens or hooks were still being renewed when the drain timeout came; the next start takes them up"
+            );
         }
         if let Err(error) = journal.close().await {
             tracing::error!(%error, "the journal could not be closed");

@@ -20,6 +20,7 @@ struct Inner {
     rpc_seconds: Family<RpcName, Histogram, fn() -> Histogram>,
     okta_requests: Family<OktaLabels, Counter>,
     okta_seconds: Family<OktaName, Histogram, fn() -> Histogram>,
+    hook_deliveries: Family<HookLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +47,11 @@ struct OktaName {
     endpoint: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HookLabels {
+    outcome: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new(Registry::with_prefix("okta_connector"))
@@ -63,7 +69,11 @@ impl Metrics {
         registry.register_with_unit("rpc", "Time to answer a unary call", Unit::Seconds, rpc_seconds.clone());
         registry.register("okta_requests", "Requests sent to Okta; status 0 is no answer", okta_requests.clone());
         registry.register_with_unit("okta_request", "Time Okta took to answer", Unit::Seconds, okta_seconds.clone());
-        Self(Arc::new(Inner { registry, rpcs, rpc_seconds, okta_requests, okta_seconds }))
+        let hook_deliveries = Family::default();
+        let help =
+            "Deliveries of event hooks by outcome; unknown_hook is for a hook that is not, or no more, registered here";
+        registry.register("hook_deliveries", help, hook_deliveries.clone());
+        Self(Arc::new(Inner { registry, rpcs, rpc_seconds, okta_requests, okta_seconds, hook_deliveries }))
     }
 
     /// A unary call was answered.
@@ -76,6 +86,11 @@ impl Metrics {
     pub fn okta_request(&self, method: &'static str, endpoint: &'static str, status: u16, took: Duration) {
         self.0.okta_requests.get_or_create(&OktaLabels { method, endpoint, status }).inc();
         self.0.okta_seconds.get_or_create(&OktaName { method, endpoint }).observe(took.as_secs_f64());
+    }
+
+    /// A delivery of an event hook was answered.
+    pub fn hook_delivery(&self, outcome: &'static str) {
+        self.0.hook_deliveries.get_or_create(&HookLabels { outcome }).inc();
     }
 
     /// Everything, in the OpenMetrics text format.

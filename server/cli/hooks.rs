@@ -4,12 +4,14 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use prost_types::Duration;
+
 use super::Failure;
 use super::client::{connect, explain, server_arg};
 use crate::proto::event_hook_service_client::EventHookServiceClient;
 use crate::proto::{
     DeleteEventHookRequest, EventCard, EventHook, ListEventHooksRequest, RegisterEventHookRequest,
-    VerifyEventHookRequest,
+    RotateEventHookSecretRequest, VerifyEventHookRequest,
 };
 
 pub(super) fn command() -> Command {
@@ -41,6 +43,18 @@ pub(super) fn command() -> Command {
         )
         .subcommand(Command::new("list").about("List the hooks, with how they do").arg(connection()))
         .subcommand(Command::new("verify").about("Have Okta verify a hook again").arg(hook()))
+        .subcommand(
+            Command::new("rotate")
+                .about("Give a hook a new secret; the old one is accepted for a while")
+                .arg(hook())
+                .arg(
+                    Arg::new("grace")
+                        .long("grace")
+                        .value_name("SECONDS")
+                        .value_parser(clap::value_parser!(i64).range(0..=24 * 3600))
+                        .help("How long the old secret is accepted too, up to a day [default: 3600]"),
+                ),
+        )
         .subcommand(Command::new("remove").about("Remove a hook from the org and from here").arg(hook()))
 }
 
@@ -66,6 +80,12 @@ pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "verify" => {
             let request = VerifyEventHookRequest { hook_id: text("hook") };
             let hook = client.verify_event_hook(request).await.map_err(explain)?.into_inner().hook;
+            print(&hook.into_iter().collect::<Vec<_>>())
+        }
+        "rotate" => {
+            let grace = matches.get_one::<i64>("grace").map(|seconds| Duration { seconds: *seconds, nanos: 0 });
+            let request = RotateEventHookSecretRequest { hook_id: text("hook"), grace };
+            let hook = client.rotate_event_hook_secret(request).await.map_err(explain)?.into_inner().hook;
             print(&hook.into_iter().collect::<Vec<_>>())
         }
         _ => {

@@ -39,7 +39,7 @@ pub async fn reseal(store: &Store, sealer: &Sealer) -> Result<Resealed> {
 /// What each secret is bound to.
 fn owner(sealed: &Sealed) -> String {
     match sealed.place {
-        Place::Connection | Place::Hook => sealed.id.clone(),
+        Place::Connection | Place::Hook | Place::HookSecret => sealed.id.clone(),
         Place::Grant => grant::owner(&sealed.id),
     }
 }

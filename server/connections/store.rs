@@ -12,7 +12,7 @@ use crate::proto::ErrorReason;
 
 /// How the schema came to be, step by step; SQLite's `user_version` counts the steps that a file has taken. A file that has taken
 /// more than there are was written by a newer version, and is not touched.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE connections (
         id              TEXT PRIMARY KEY,
@@ -48,6 +48,15 @@ const MIGRATIONS: [&str; 2] = [
         refreshed       TEXT NOT NULL
     ) STRICT;
     ",
+    "
+    CREATE TABLE event_hook_secrets (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        hook_id TEXT NOT NULL,
+        sealed  BLOB NOT NULL,
+        until   INTEGER
+    ) STRICT;
+    CREATE INDEX event_hook_secrets_by_hook ON event_hook_secrets (hook_id);
+    ",
 ];
 
 /// A connection as it is stored. Times are RFC 3339, enums their numbers in the API.
@@ -75,29 +84,6 @@ pub struct ConnectionRow {
     pub last_updated: String,
     /// Counts the updates.
     pub version: i64,
-}
-
-/// A hook as it is stored.
-#[derive(Debug, Clone)]
-pub struct HookRow {
-    /// Our id, the last part of its URL.
-    pub id: String,
-    /// Okta's id; empty until Okta has answered.
-    pub okta_id: String,
-    /// The connection it belongs to.
-    pub connection_id: String,
-    /// Name on the org.
-    pub name: String,
-    /// Where Okta delivers to.
-    pub uri: String,
-    /// The event types, joined with commas.
-    pub event_types: String,
-    /// Whether Okta has verified it.
-    pub verified: bool,
-    /// The sealed secret.
-    pub sealed: Vec<u8>,
-    /// When it was registered, RFC 3339.
-    pub created: String,
 }
 
 /// How the replacement of a connection came out.
@@ -153,16 +139,18 @@ pub enum Place {
     Connection,
     Grant,
     Hook,
+    HookSecret,
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Connection, Self::Grant, Self::Hook];
+    const ALL: [Self; 4] = [Self::Connection, Self::Grant, Self::Hook, Self::HookSecret];
 
     fn table_and_key(self) -> (&'static str, &'static str) {
         match self {
             Self::Connection => ("connections", "id"),
             Self::Grant => ("grants", "connection_id"),
             Self::Hook => ("event_hooks", "id"),
+            Self::HookSecret => ("event_hook_secrets", "hook_id"),
         }
     }
 }
@@ -172,7 +160,7 @@ impl Place {
 pub struct Sealed {
     /// Where it is kept.
     pub place: Place,
-    /// The row's key.
+    /// The key of the row that it belongs to.
     pub id: String,
     /// The sealed bytes.
     pub sealed: Vec<u8>,
@@ -317,6 +305,10 @@ impl Store {
     pub async fn delete_connection(&self, id: String) -> Result<()> {
         self.run(move |sqlite| {
             let transaction = sqlite.transaction()?;
+            transaction.execute(
+                "DELETE FROM event_hook_secrets WHERE hook_id IN (SELECT id FROM event_hooks WHERE connection_id = ?1)",
+                [&id],
+            )?;
             transaction.execute("DELETE FROM event_hooks WHERE connection_id = ?1", [&id])?;
             transaction.execute("DELETE FROM grants WHERE connection_id = ?1", [&id])?;
             transaction.execute("DELETE FROM connections WHERE id = ?1", [&id])?;
@@ -403,60 +395,7 @@ impl Store {
         .await
     }
 
-    /// All hooks, oldest first.
-    ///
-    /// # Errors
-    /// `STORAGE_UNAVAILABLE`.
-    pub async fn hooks(&self) -> Result<Vec<HookRow>> {
-        self.run(|sqlite| {
-            let mut statement = sqlite.prepare_cached("SELECT * FROM event_hooks ORDER BY created, id")?;
-            statement.query_map([], hook_row)?.collect()
-        })
-        .await
-    }
-
-    /// The hook `id`.
-    ///
-    /// # Errors
-    /// `STORAGE_UNAVAILABLE`.
-    pub async fn hook(&self, id: String) -> Result<Option<HookRow>> {
-        self.run(move |sqlite| sqlite.query_row("SELECT * FROM event_hooks WHERE id = ?1", [id], hook_row).optional())
-            .await
-    }
-
-    /// Adds a hook, or replaces the one with its id.
-    ///
-    /// # Errors
-    /// `STORAGE_UNAVAILABLE`.
-    pub async fn put_hook(&self, row: HookRow) -> Result<()> {
-        self.run(move |sqlite| {
-            let mut statement = sqlite
-                .prepare_cached("INSERT OR REPLACE INTO event_hooks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
-            statement.execute(params![
-                row.id,
-                row.okta_id,
-                row.connection_id,
-                row.name,
-                row.uri,
-                row.event_types,
-                row.verified,
-                row.sealed,
-                row.created,
-            ])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Removes a hook.
-    ///
-    /// # Errors
-    /// `STORAGE_UNAVAILABLE`.
-    pub async fn delete_hook(&self, id: String) -> Result<()> {
-        self.run(move |sqlite| sqlite.execute("DELETE FROM event_hooks WHERE id = ?1", [id]).map(|_| ())).await
-    }
-
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Sqlite) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -510,16 +449,36 @@ fn put_grant(sqlite: &Sqlite, id: &str, sealed: &[u8], refreshed: &str) -> rusql
     statement.execute(params![id, sealed, refreshed]).map(|_| ())
 }
 
-fn hook_row(row: &Row<'_>) -> rusqlite::Result<HookRow> {
-    Ok(HookRow {
-        id: row.get("id")?,
-        okta_id: row.get("okta_id")?,
-        connection_id: row.get("connection_id")?,
-        name: row.get("name")?,
-        uri: row.get("uri")?,
-        event_types: row.get("event_types")?,
-        verified: row.get("verified")?,
-        sealed: row.get("sealed")?,
-        created: row.get("created")?,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_of_an_older_version_takes_the_steps_that_it_has_not_taken_and_keeps_what_is_in_it() {
+        let directory = tempfile::tempdir().expect("directory");
+        for taken in 0..=MIGRATIONS.len() {
+            let path = directory.path().join(format!("{taken}.db"));
+            let old = Sqlite::open(&path).expect("opened");
+            old.execute_batch(&MIGRATIONS[..taken].concat()).expect("made");
+            old.pragma_update(None, "user_version", taken).expect("said");
+            if taken > 0 {
+                old.execute_batch("INSERT INTO event_hooks VALUES ('h', 'w', 'c', 'n', 'u', 't', 1, x'00', '')")
+                    .expect("put");
+            }
+            drop(old);
+            let store = Store::open(&path).expect("brought up to date");
+            assert_eq!(store.hooks().await.expect("read").len(), taken.min(1));
+            assert!(
+                store.hook_secrets().await.expect("read").is_empty() && store.grants().await.expect("read").is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_not_touched() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("connections.db");
+        Sqlite::open(&path).expect("opened").pragma_update(None, "user_version", 99).expect("said");
+        assert_eq!(Store::open(&path).expect_err("newer").reason(), ErrorReason::StorageUnavailable);
+    }
 }

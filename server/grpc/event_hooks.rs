@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use tonic::{Request, Response, Status};
 
-use super::not_implemented;
 use super::unary::deadline;
 use crate::proto::server::event_hook_service_server::EventHookService;
 use crate::proto::{
@@ -27,7 +26,8 @@ impl EventHookService for EventHookApi {
         request: Request<RegisterEventHookRequest>,
     ) -> Result<Response<RegisterEventHookResponse>, Status> {
         let deadline = deadline(request.metadata(), Instant::now());
-        let hooks = self.0.register(request.get_ref(), deadline).await?;
+        let (hooks, request) = (Arc::clone(&self.0), request.into_inner());
+        let hooks = self.0.to_the_end(async move { hooks.register(&request, deadline).await }).await?;
         Ok(Response::new(RegisterEventHookResponse { hooks }))
     }
 
@@ -51,9 +51,12 @@ impl EventHookService for EventHookApi {
 
     async fn rotate_event_hook_secret(
         &self,
-        _: Request<RotateEventHookSecretRequest>,
+        request: Request<RotateEventHookSecretRequest>,
     ) -> Result<Response<RotateEventHookSecretResponse>, Status> {
-        Err(not_implemented("EventHookService.RotateEventHookSecret"))
+        let deadline = deadline(request.metadata(), Instant::now());
+        let (hooks, request) = (Arc::clone(&self.0), request.into_inner());
+        let hook = self.0.to_the_end(async move { hooks.rotate(&request, deadline).await }).await?;
+        Ok(Response::new(RotateEventHookSecretResponse { hook: Some(hook) }))
     }
 
     async fn deactivate_event_hook(
@@ -79,7 +82,8 @@ impl EventHookService for EventHookApi {
         request: Request<DeleteEventHookRequest>,
     ) -> Result<Response<DeleteEventHookResponse>, Status> {
         let deadline = deadline(request.metadata(), Instant::now());
-        self.0.delete(&request.get_ref().hook_id, deadline).await?;
+        let (hooks, request) = (Arc::clone(&self.0), request.into_inner());
+        self.0.to_the_end(async move { hooks.delete(&request.hook_id, deadline).await }).await?;
         Ok(Response::new(DeleteEventHookResponse {}))
     }
 }

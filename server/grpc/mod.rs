@@ -21,16 +21,6 @@ pub use self::groups::Groups;
 pub use self::unary::Unary;
 pub use self::users::Users;
 
-use tonic::Status;
-
-use crate::error::Error;
-use crate::proto::ErrorReason;
-
-/// The answer of an RPC that this version does not have yet.
-pub(crate) fn not_implemented(rpc: &str) -> Status {
-    Error::new(ErrorReason::NotImplemented, format!("{rpc} is part of the API and not of this version yet")).into()
-}
-
 /// Implements a service of cards: a line per RPC.
 macro_rules! card_service {
     ($service:ident for $server:ident { $($rpc:ident: $card:ty,)* }) => {

@@ -19,6 +19,7 @@ const FILTER: Dialect = Dialect {
         operator == Operator::Eq && ["status", "name", "id", "user.id", "group.id"].contains(&property)
     },
     ignore_case: false,
+    negation: false,
 };
 
 pub(super) fn routes() -> Router<Shared> {

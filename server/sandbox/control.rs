@@ -10,9 +10,9 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::org::user_target;
+use super::delivery::{self, Plans, Progress};
 use super::rate_limits::RateLimits;
-use super::{Shared, oauth};
+use super::{Shared, happen, oauth};
 
 /// Requests that are remembered.
 const MAX_REQUESTS: usize = 1000;
@@ -27,7 +27,10 @@ pub(super) struct Control {
     /// Requests that were forgotten to make room.
     forgotten: usize,
     faults: Vec<Fault>,
-    deliveries: VecDeque<DeliveryFault>,
+    pub(super) plans: Plans,
+    pub(super) delivery_settings: delivery::Settings,
+    /// How far the deliverer has come.
+    pub(super) progress: Progress,
     pub(super) rate_limits: RateLimits,
 }
 
@@ -86,44 +89,6 @@ impl Fault {
     }
 }
 
-/// What happens to a delivery.
-#[derive(Debug, Clone, Default)]
-pub(super) struct DeliveryFault {
-    pub(super) lose: bool,
-    pub(super) repeat: u32,
-    pub(super) delay: Duration,
-}
-
-/// What happens to the next deliveries.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeliveryFaults {
-    #[serde(default = "one")]
-    times: u32,
-    #[serde(default)]
-    lose: bool,
-    #[serde(default)]
-    repeat: u32,
-    #[serde(default)]
-    delay_ms: u64,
-}
-
-/// An event to be logged as if it had happened.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Happened {
-    event_type: String,
-    #[serde(default)]
-    message: String,
-    /// Id or login of a user who did it; the admin when not given.
-    actor: Option<String>,
-    /// Targets, as they are to stand in the event.
-    #[serde(default)]
-    targets: Vec<Value>,
-    #[serde(default)]
-    debug_data: Value,
-}
-
 impl Control {
     /// Remembers a request that has come, under a number.
     pub(super) fn arrived(&mut self, request: Recorded) -> usize {
@@ -157,11 +122,6 @@ impl Control {
         }
         Some(fault)
     }
-
-    /// What happens to the next delivery.
-    pub(super) fn next_delivery_fault(&mut self) -> DeliveryFault {
-        self.deliveries.pop_front().unwrap_or_default()
-    }
 }
 
 pub(super) fn routes() -> Router<Shared> {
@@ -169,9 +129,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/_sandbox/", get(explain))
         .route("/_sandbox/requests", get(requests).delete(forget))
         .route("/_sandbox/faults", post(add_fault))
-        .route("/_sandbox/deliveries", post(add_delivery_faults))
         .route("/_sandbox/rate-limits", post(set_rate_limits))
-        .route("/_sandbox/events", post(happen))
 }
 
 async fn explain() -> Json<Value> {
@@ -182,14 +140,12 @@ async fn explain() -> Json<Value> {
             "delay_ms": 0, "cut": "true breaks the connection in the middle of the answer",
             "after": "true carries the call out first: what is lost, late or replaced is only its answer",
         },
-        "POST /_sandbox/deliveries": { "times": 1, "lose": false, "repeat": 0, "delay_ms": 0 },
         "POST /_sandbox/rate-limits": { "/api/v1/users": 600, "GET /api/v1/users/{id}": 600 },
-        "POST /_sandbox/events": {
-            "event_type": "user.session.start", "message": "text", "actor": "id or login (the admin)", "targets": [], "debug_data": {},
-        },
     });
-    if let (Some(explanation), Value::Object(more)) = (explanation.as_object_mut(), oauth::explanation()) {
-        explanation.extend(more);
+    for more in [happen::explanation(), delivery::explanation(), oauth::explanation()] {
+        if let (Some(explanation), Value::Object(more)) = (explanation.as_object_mut(), more) {
+            explanation.extend(more);
+        }
     }
     Json(explanation)
 }
@@ -214,33 +170,11 @@ async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> St
     StatusCode::NO_CONTENT
 }
 
-async fn add_delivery_faults(State(shared): State<Shared>, Json(faults): Json<DeliveryFaults>) -> StatusCode {
-    let mut control = shared.control();
-    let fault = DeliveryFault {
-        lose: faults.lose,
-        repeat: faults.repeat.min(100),
-        delay: Duration::from_millis(faults.delay_ms).min(MAX_DELAY),
-    };
-    let room = MAX_FAULTS.saturating_sub(control.deliveries.len());
-    let times = usize::try_from(faults.times).unwrap_or(room).min(room);
-    control.deliveries.extend(std::iter::repeat_n(fault, times));
-    StatusCode::NO_CONTENT
-}
-
 async fn set_rate_limits(
     State(shared): State<Shared>,
     Json(limits): Json<std::collections::HashMap<String, u32>>,
 ) -> StatusCode {
     let mut control = shared.control();
     limits.iter().take(100).for_each(|(bucket, limit)| control.rate_limits.set(bucket, *limit));
-    StatusCode::NO_CONTENT
-}
-
-async fn happen(State(shared): State<Shared>, Json(event): Json<Happened>) -> StatusCode {
-    shared.change(|org| {
-        let actor = event.actor.and_then(|actor| org.find_user(&actor)).unwrap_or_else(|| org.admin.clone());
-        let actor = org.users.get(&actor).map(user_target).unwrap_or_default();
-        org.log.add(&event.event_type, &event.message, actor, event.targets, &event.debug_data);
-    });
     StatusCode::NO_CONTENT
 }

@@ -80,6 +80,10 @@ impl OktaError {
         Self::new(StatusCode::BAD_REQUEST, "E0000031", "Invalid search criteria.")
     }
 
+    pub(super) fn invalid_filter(filter: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "E0000053", format!("Invalid filter '{filter}'"))
+    }
+
     pub(super) fn unsupported() -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "E0000060", "Unsupported operation.")
     }

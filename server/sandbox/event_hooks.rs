@@ -43,6 +43,7 @@ async fn read(State(shared): State<Shared>, Path(hook): Path<String>) -> Answer<
 
 async fn replace(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer<Json<Value>> {
     let body = object_of(&body)?;
+    let unverify = shared.control().delivery_settings.unverify_replaced;
     shared.change(|org| {
         let mut hook = org.hook(&id)?.clone();
         check(&body)?;
@@ -51,7 +52,7 @@ async fn replace(State(shared): State<Shared>, Path(id): Path<String>, body: Byt
             hook[name] = body[name].clone();
         }
         hook["lastUpdated"] = json!(now());
-        if moved {
+        if moved || unverify {
             hook["verificationStatus"] = json!("UNVERIFIED");
         }
         org.put_hook(hook, "event_hook.updated", "Event hook updated")
@@ -83,6 +84,9 @@ async fn operate(State(shared): State<Shared>, Path((id, operation)): Path<(Stri
     };
     shared.change(|org| {
         let mut hook = org.hook(&id)?.clone();
+        if operation == "activate" && hook["status"] != "ACTIVE" {
+            org.room_for_hook()?;
+        }
         hook[field] = json!(value);
         hook["lastUpdated"] = json!(now());
         org.put_hook(hook, event_type, message)
@@ -112,9 +116,7 @@ impl Org {
 
     fn create_hook(&mut self, body: &Value) -> Answer<Value> {
         check(body)?;
-        if self.hooks.values().filter(|hook| hook["status"] == "ACTIVE").count() >= MAX_ACTIVE {
-            return Err(OktaError::invalid("eventHook", "The maximum number of active event hooks has been reached"));
-        }
+        self.room_for_hook()?;
         let id = self.new_id("who");
         let (time, url) = (now(), format!("{}/api/v1/eventHooks/{id}", self.url));
         let hook = json!({
@@ -127,6 +129,21 @@ impl Org {
             },
         });
         self.put_hook(hook, "event_hook.created", "Event hook created").map(|Json(hook)| hook)
+    }
+
+    fn room_for_hook(&self) -> Answer<()> {
+        match self.hooks.values().filter(|hook| hook["status"] == "ACTIVE").count() {
+            ..MAX_ACTIVE => Ok(()),
+            _ => Err(OktaError::invalid("eventHook", "The maximum number of active event hooks has been reached")),
+        }
+    }
+
+    /// Switches a hook off whose deliveries fail.
+    pub(super) fn deactivate_failing_hook(&mut self, id: &str) {
+        let Some(mut hook) = self.hooks.get(id).filter(|hook| hook["status"] == "ACTIVE").cloned() else { return };
+        hook["status"] = json!("INACTIVE");
+        hook["lastUpdated"] = json!(now());
+        let _ = self.put_hook(hook, "event_hook.deactivated", "Event hook deactivated");
     }
 
     fn put_hook(&mut self, hook: Value, event_type: &str, message: &str) -> Answer<Json<Value>> {

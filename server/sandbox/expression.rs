@@ -13,6 +13,7 @@ const MAX_DEPTH: usize = 32;
 pub(super) enum Expression {
     Any(Vec<Expression>),
     All(Vec<Expression>),
+    Not(Box<Expression>),
     Compare { property: String, operator: Operator, value: Value },
 }
 
@@ -26,6 +27,7 @@ pub(super) enum Operator {
     Lt,
     Le,
     Sw,
+    Ew,
     Co,
     Pr,
 }
@@ -37,6 +39,8 @@ pub(super) struct Dialect {
     pub(super) allows: fn(&str, Operator) -> bool,
     /// Whether texts that differ in case only are the same.
     pub(super) ignore_case: bool,
+    /// Whether there is a `not`.
+    pub(super) negation: bool,
 }
 
 /// Reads an expression; `None` when it is none, or does what the dialect does not allow.
@@ -70,6 +74,10 @@ impl Reader<'_> {
     }
 
     fn one(&mut self) -> Option<Expression> {
+        if self.dialect.negation && self.word("not") {
+            let negated = if self.rest.starts_with('(') { self.one()? } else { return None };
+            return Some(Expression::Not(Box::new(negated)));
+        }
         let Some(inside) = self.rest.strip_prefix('(') else { return self.compare() };
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -92,6 +100,7 @@ impl Reader<'_> {
             "lt" => Operator::Lt,
             "le" => Operator::Le,
             "sw" => Operator::Sw,
+            "ew" => Operator::Ew,
             "co" => Operator::Co,
             "pr" => Operator::Pr,
             _ => return None,
@@ -142,6 +151,7 @@ impl Expression {
         match self {
             Self::Any(parts) => parts.iter().any(|part| part.matches(object, dialect)),
             Self::All(parts) => parts.iter().all(|part| part.matches(object, dialect)),
+            Self::Not(part) => !part.matches(object, dialect),
             Self::Compare { property, operator, value } => {
                 let found = find(object, property);
                 match operator {
@@ -192,6 +202,7 @@ fn compare(found: &Value, operator: Operator, wanted: &Value, dialect: Dialect) 
     let (found, wanted) = (fold(found), fold(wanted));
     match operator {
         Operator::Sw => found.starts_with(&wanted),
+        Operator::Ew => found.ends_with(&wanted),
         Operator::Co => found.contains(&wanted),
         _ => holds(operator, found.cmp(&wanted)),
     }
@@ -204,7 +215,7 @@ fn holds(operator: Operator, order: Ordering) -> bool {
         Operator::Ge => order.is_ge(),
         Operator::Lt => order.is_lt(),
         Operator::Le => order.is_le(),
-        Operator::Ne | Operator::Sw | Operator::Co | Operator::Pr => false,
+        Operator::Ne | Operator::Sw | Operator::Ew | Operator::Co | Operator::Pr => false,
     }
 }
 
@@ -215,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Dialect = Dialect { allows: |_, _| true, ignore_case: true };
+    const ALL: Dialect = Dialect { allows: |_, _| true, ignore_case: true, negation: true };
 
     fn matches(text: &str) -> bool {
         let user = json!({
@@ -235,6 +246,8 @@ mod tests {
             r#"(status eq "X" or profile.age le 40) and profile.tags pr"#,
             r#"created lt "2024-01-01T00:00:00.001Z""#,
             r#"status ne "X""#,
+            r#"status ew "VE" and not (status eq "X")"#,
+            r#"not (profile.city pr) or status eq "X""#,
             r#"status eq "X" or status eq "Y" or profile.lastName co "hara""#,
         ] {
             assert!(matches(text), "{text}");
@@ -246,14 +259,23 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused() {
-        for text in
-            ["", "status", "status eq", "status eq ACTIVE", "(status eq \"A\"", "status eq \"A\" and", "a eq [1]"]
-        {
+        for text in [
+            "",
+            "status",
+            "status eq",
+            "status eq ACTIVE",
+            "(status eq \"A\"",
+            "status eq \"A\" and",
+            "a eq [1]",
+            "not a pr",
+        ] {
             assert_eq!(parse(text, ALL), None, "{text}");
         }
         assert_eq!(parse(&"(".repeat(1000), ALL), None);
-        let no_ne = Dialect { allows: |_, operator| operator != Operator::Ne, ignore_case: true };
-        assert_eq!(parse("status ne \"A\"", no_ne), None);
+        let less = Dialect { allows: |_, operator| operator != Operator::Ne, negation: false, ..ALL };
+        for text in [r#"status ne "A""#, r#"not (status eq "A")"#] {
+            assert_eq!(parse(text, less), None, "{text}");
+        }
     }
 
     proptest! {

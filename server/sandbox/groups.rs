@@ -26,9 +26,10 @@ const SEARCH: Dialect = Dialect {
         "lastUpdated" | "lastMembershipUpdated" | "created" => {
             matches!(operator, Operator::Eq | Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le)
         }
-        property => property.starts_with("profile.") && operator != Operator::Ne,
+        property => property.starts_with("profile.") && !matches!(operator, Operator::Ne | Operator::Ew),
     },
     ignore_case: true,
+    negation: false,
 };
 
 pub(super) fn routes() -> Router<Shared> {

@@ -12,6 +12,7 @@ mod error;
 mod event_hooks;
 mod expression;
 mod groups;
+mod happen;
 mod lifecycle;
 mod log;
 mod logs;
@@ -214,5 +215,6 @@ fn routes(state: Shared) -> Router {
         .fallback(|| async { OktaError::no_such_endpoint() })
         .method_not_allowed_fallback(|| async { OktaError::method_not_supported() })
         .layer(from_fn_with_state(state.clone(), edge::okta));
-    Router::new().merge(control::routes()).merge(oauth::control()).merge(api).with_state(state)
+    let control = control::routes().merge(happen::routes()).merge(delivery::routes()).merge(oauth::control());
+    Router::new().merge(control).merge(api).with_state(state)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::log::Log;
+use super::log::{Happening, Log};
 
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
@@ -46,7 +46,9 @@ impl Org {
     /// Adds an event about `targets` to the log, done by the admin.
     pub(super) fn record(&mut self, event_type: &str, message: &str, targets: Vec<Value>) {
         let actor = self.users.get(&self.admin).map(user_target).unwrap_or(Value::Null);
-        self.log.add(event_type, message, actor, targets, &json!({}));
+        let (event_type, message) = (event_type.to_owned(), message.to_owned());
+        let happening = Happening { event_type, message, actor, targets, ..Default::default() };
+        self.log.add(happening, jiff::Timestamp::now());
     }
 
     /// The id of the user called `id_or_login`; `me` is the admin, and a login may come without its domain if that is clear.
@@ -94,7 +96,12 @@ pub(super) fn target(object: &Value, kind: &str, alternate_id: &Value, name: &st
 
 /// The time, as Okta writes it.
 pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    okta_time(jiff::Timestamp::now())
+}
+
+/// A time, as Okta writes it.
+pub(super) fn okta_time(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// A text of a JSON object, empty when there is none.

@@ -31,16 +31,17 @@ const FILTER: Dialect = Dialect {
         _ => false,
     },
     ignore_case: false,
+    negation: false,
 };
 
-/// `search`: any attribute, every operator but `ne`; `co` on a few attributes only; case does not count.
+/// `search`: any attribute, every operator but `ne` and `ew`; `co` on a few attributes only; case does not count.
 const SEARCH: Dialect = Dialect {
     allows: |property, operator| {
         let known = property.starts_with("profile.")
             || ["id", "status", "created", "activated", "statusChanged", "lastUpdated", "type.id"].contains(&property);
         known
             && match operator {
-                Operator::Ne => false,
+                Operator::Ne | Operator::Ew => false,
                 Operator::Co => {
                     ["profile.firstName", "profile.lastName", "profile.email", "profile.login"].contains(&property)
                 }
@@ -48,6 +49,7 @@ const SEARCH: Dialect = Dialect {
             }
     },
     ignore_case: true,
+    negation: false,
 };
 
 pub(super) fn routes() -> Router<Shared> {

@@ -1,25 +1,23 @@
-//! Event hooks on the org: made, verified, listed, switched and removed from here
+//! Event hooks on the org: verified, listed, switched and removed from here
 //! (<https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/>).
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use prost_types::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
-use super::okta_hook::{self, MAX_ACTIVE_HOOKS, MAX_TYPES, wanted_types};
+use super::okta_hook::{self, OrgHook};
 use super::registry::{AcceptedSecret, Hook, Registry};
-use crate::connections::{Connection, Connections, HookRow, Store, secret_failed};
+use super::rotate::{Turns, time_of};
+use crate::connections::{Connection, Connections, HookRow, HookSecretRow, Store, secret_failed};
 use crate::error::{Error, Result};
-use crate::okta::record::Projection;
-use crate::okta::{Call, Client, Endpoint, HttpMethod, Repeat};
-use crate::org_url::is_loopback;
-use crate::proto::{ErrorReason, EventHook, EventHookStatus, RegisterEventHookRequest};
-use crate::secret::{Sealer, random_id, random_secret};
+use crate::okta::{Answer, Call, Client, Endpoint, HttpMethod, Repeat};
+use crate::proto::{ErrorReason, EventHook, EventHookStatus};
+use crate::secret::Sealer;
 
 const MANAGE: &str = "okta.eventHooks.manage";
-const CREATE: Endpoint = endpoint(HttpMethod::Post, "/api/v1/eventHooks", MANAGE, Repeat::IfNotCarriedOut);
 const LIST: Endpoint = endpoint(HttpMethod::Get, "/api/v1/eventHooks", "okta.eventHooks.read", Repeat::Safe);
 const VERIFY: Endpoint =
     endpoint(HttpMethod::Post, "/api/v1/eventHooks/{eventHookId}/lifecycle/verify", MANAGE, Repeat::Safe);
@@ -29,23 +27,24 @@ const DEACTIVATE: Endpoint =
     endpoint(HttpMethod::Post, "/api/v1/eventHooks/{eventHookId}/lifecycle/deactivate", MANAGE, Repeat::Safe);
 const DELETE: Endpoint = endpoint(HttpMethod::Delete, "/api/v1/eventHooks/{eventHookId}", MANAGE, Repeat::Safe);
 
-const fn endpoint(method: HttpMethod, path: &'static str, scope: &'static str, repeat: Repeat) -> Endpoint {
+pub(super) const fn endpoint(method: HttpMethod, path: &'static str, scope: &'static str, repeat: Repeat) -> Endpoint {
     Endpoint { method, path, scope, repeat }
 }
-
-const DEFAULT_NAME: &str = "okta-connector";
-const MAX_NAME: usize = 200;
 
 /// The event hooks of every connection.
 #[derive(Debug)]
 pub struct Hooks {
-    store: Store,
-    sealer: Arc<Sealer>,
-    connections: Connections,
-    okta: Client,
-    registry: Registry,
-    public_url: Option<String>,
-    local_url: String,
+    pub(super) store: Store,
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) connections: Connections,
+    pub(super) okta: Client,
+    pub(super) registry: Registry,
+    pub(super) public_url: Option<String>,
+    pub(super) local_url: String,
+    pub(super) turns: Turns,
+    /// Secrets with an end have come into the registry.
+    pub(super) rotated: Notify,
+    tasks: TaskTracker,
 }
 
 impl Hooks {
@@ -58,7 +57,9 @@ impl Hooks {
         public_url: Option<String>,
         local_url: String,
     ) -> Self {
-        Self { store, sealer, connections, okta, registry: Registry::default(), public_url, local_url }
+        let (registry, turns, rotated, tasks) =
+            (Registry::default(), Turns::default(), Notify::new(), TaskTracker::new());
+        Self { store, sealer, connections, okta, registry, public_url, local_url, turns, rotated, tasks }
     }
 
     /// The hooks that this server answers for.
@@ -71,134 +72,114 @@ impl Hooks {
     /// # Errors
     /// `STORAGE_UNAVAILABLE` when they cannot be read, or a secret does not open.
     pub async fn load(&self) -> Result<()> {
+        let mut others: HashMap<String, Vec<HookSecretRow>> = HashMap::new();
+        for secret in self.store.hook_secrets().await? {
+            others.entry(secret.hook_id.clone()).or_default().push(secret);
+        }
         for row in self.store.hooks().await? {
-            let secret = self.sealer.open(&row.id, &row.sealed).map_err(secret_failed)?;
-            self.answer_for(&row, secret);
+            let others = others.remove(&row.id).unwrap_or_default();
+            if others.iter().any(|other| other.until.is_none()) {
+                let hook_id = row.id.as_str();
+                tracing::warn!(hook_id, "the last rotation of a secret did not come to an end; rotate the hook again");
+            }
+            self.answer_for(&row, &others)?;
         }
         Ok(())
     }
 
-    fn answer_for(&self, row: &HookRow, secret: SecretString) {
-        let secrets = vec![AcceptedSecret { secret, until: None }];
+    /// Accepts deliveries with the hook's own secret and with `others`.
+    pub(super) fn answer_for(&self, row: &HookRow, others: &[HookSecretRow]) -> Result<()> {
+        let secrets = self.secrets(row, others)?;
         self.registry.insert(row.id.as_str(), Hook { connection_id: row.connection_id.clone(), secrets });
+        Ok(())
     }
 
-    /// Makes hooks on the org, and has Okta verify them.
+    pub(super) fn secrets(&self, row: &HookRow, others: &[HookSecretRow]) -> Result<Vec<AcceptedSecret>> {
+        let open = |sealed: &[u8]| self.sealer.open(&row.id, sealed).map_err(secret_failed);
+        let mut secrets = vec![AcceptedSecret { secret: open(&row.sealed)?, until: None }];
+        for other in others {
+            secrets.push(AcceptedSecret { secret: open(&other.sealed)?, until: other.until.map(time_of) });
+        }
+        Ok(secrets)
+    }
+
+    /// Brings `work` to its end, also when the caller does not wait for it: what is half done on an org stays half done.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the field, `PUBLIC_URL_NOT_SET`, `HOOK_LIMIT_REACHED`, `HOOK_VERIFICATION_FAILED`, and whatever
-    /// Okta refuses.
-    pub async fn register(&self, request: &RegisterEventHookRequest, deadline: Instant) -> Result<Vec<EventHook>> {
-        let name = if request.name.is_empty() { DEFAULT_NAME } else { &request.name };
-        if name.len() > MAX_NAME {
-            return Err(Error::invalid("name", format!("is longer than {MAX_NAME} characters")));
-        }
-        let types = wanted_types(request)?;
-        let connection = self.connections.resolve(&request.connection)?;
-        let base = self.base_url(&connection)?;
-        let mut hooks = Vec::new();
-        for (at, types) in types.chunks(MAX_TYPES).enumerate() {
-            let name = if at == 0 { name.to_owned() } else { format!("{name} ({})", at + 1) };
-            hooks.push(self.register_one(&connection, &base, name, types, deadline).await?);
-        }
-        Ok(hooks)
-    }
-
-    async fn register_one(
+    /// Those of `work`.
+    pub async fn to_the_end<T: Send + 'static>(
         &self,
-        connection: &Connection,
-        base: &str,
-        name: String,
-        types: &[String],
-        deadline: Instant,
-    ) -> Result<EventHook> {
-        let id = random_id("hook_").map_err(secret_failed)?;
-        let secret = random_secret().map_err(secret_failed)?;
-        let mut row = HookRow {
-            okta_id: String::new(),
-            connection_id: connection.id.to_string(),
-            uri: format!("{base}/hooks/{id}"),
-            event_types: types.join(","),
-            verified: false,
-            sealed: self.sealer.seal(&id, secret.expose_secret().as_bytes()).map_err(secret_failed)?,
-            created: Timestamp::from(SystemTime::now()).to_string(),
-            name,
-            id,
-        };
-        let call = Call::new(CREATE, &[]).json(&okta_hook::body(&row, types, &secret));
-        // We answer for the hook before Okta knows of it: its verification comes at once.
-        self.store.put_hook(row.clone()).await?;
-        self.answer_for(&row, secret);
-        let registered = self.create_and_verify(connection, &mut row, &call, deadline).await;
-        match registered {
-            Ok(()) => {
-                tracing::info!(hook_id = row.id, okta_id = row.okta_id, types = types.len(), "event hook registered");
-                Ok(self.show(&row, EventHookStatus::Active))
-            }
-            Err(error) => {
-                self.undo(connection, &row, deadline).await;
-                Err(error)
-            }
-        }
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let stopped = |_| Err(Error::new(ErrorReason::ServerStopping, "the server stopped while the org was changed"));
+        self.tasks.spawn(work).await.unwrap_or_else(stopped)
     }
 
-    async fn create_and_verify(
+    /// Waits for what is being brought to its end.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Has Okta verify a hook again.
+    ///
+    /// # Errors
+    /// `HOOK_NOT_FOUND`, `HOOK_VERIFICATION_FAILED`, `OKTA_NOT_FOUND` when the org has lost it, and whatever Okta refuses.
+    pub async fn verify(&self, hook_id: &str, deadline: Instant) -> Result<EventHook> {
+        let (connection, mut row) = self.find(hook_id, deadline).await?;
+        let status = self.verify_row(&connection, &mut row, deadline).await?;
+        Ok(self.show(&row, status))
+    }
+
+    pub(super) async fn verify_row(
         &self,
         connection: &Connection,
         row: &mut HookRow,
-        call: &Call,
+        deadline: Instant,
+    ) -> Result<EventHookStatus> {
+        let outcome = self.okta.send(connection, &Call::new(VERIFY, &[&row.okta_id]), deadline).await.1;
+        let answer = outcome.map_err(|error| okta_hook::verification_failed(row, error))?;
+        row.verified = true;
+        still_there(row, self.store.set_verified(row.id.clone(), true).await?)?;
+        Ok(status_in(&answer))
+    }
+
+    /// Starts or stops deliveries of a hook.
+    ///
+    /// # Errors
+    /// `HOOK_NOT_FOUND`, `OKTA_NOT_FOUND` when the org has lost it, `HOOK_LIMIT_REACHED`, and whatever Okta refuses.
+    pub async fn switch(&self, hook_id: &str, active: bool, deadline: Instant) -> Result<EventHook> {
+        let (connection, row) = self.find(hook_id, deadline).await?;
+        let endpoint = if active { ACTIVATE } else { DEACTIVATE };
+        match self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1 {
+            Ok(answer) => Ok(self.show(&row, status_in(&answer))),
+            Err(error) if active => Err(self.explain_refusal(&connection, error, deadline).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a hook from the org and from here.
+    ///
+    /// # Errors
+    /// `HOOK_NOT_FOUND`, and whatever Okta refuses.
+    pub async fn delete(&self, hook_id: &str, deadline: Instant) -> Result<()> {
+        let (connection, mut row) = self.stored(hook_id).await?;
+        match self.locate(&connection, &mut row, deadline).await {
+            Ok(()) => self.remove_from_org(&connection, &row, deadline).await?,
+            // A hook that the org has lost is removed here all the same.
+            Err(error) if error.reason() == ErrorReason::OktaNotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.registry.remove(hook_id);
+        self.store.delete_hook(row.id).await
+    }
+
+    pub(super) async fn remove_from_org(
+        &self,
+        connection: &Connection,
+        row: &HookRow,
         deadline: Instant,
     ) -> Result<()> {
-        let created = match self.okta.send(connection, call, deadline).await.1 {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.explain_refusal(connection, error, deadline).await),
-        };
-        row.okta_id = okta_hook::id(&created)?;
-        self.store.put_hook(row.clone()).await?;
-        self.verify_row(connection, row, deadline).await
-    }
-
-    async fn verify_row(&self, connection: &Connection, row: &mut HookRow, deadline: Instant) -> Result<()> {
-        let call = Call::new(VERIFY, &[&row.okta_id]);
-        self.okta
-            .send(connection, &call, deadline)
-            .await
-            .1
-            .map_err(|error| okta_hook::verification_failed(row, error))?;
-        row.verified = true;
-        self.store.put_hook(row.clone()).await
-    }
-
-    /// A refusal of the org's that has 25 active hooks already is about that.
-    async fn explain_refusal(&self, connection: &Connection, error: Error, deadline: Instant) -> Error {
-        let Ok(statuses) = self.statuses(connection, deadline).await else { return error };
-        let active: Vec<&str> = statuses
-            .values()
-            .filter(|(_, status)| *status == EventHookStatus::Active)
-            .map(|(name, _)| name.as_str())
-            .collect();
-        if active.len() < MAX_ACTIVE_HOOKS {
-            return error;
-        }
-        let names = active.join(", ");
-        let message = format!("the org has {} active event hooks, which is the most it may: {names}", active.len());
-        Error::new(ErrorReason::HookLimitReached, message)
-    }
-
-    /// Leaves nothing behind of a registration that came to nothing.
-    async fn undo(&self, connection: &Connection, row: &HookRow, deadline: Instant) {
-        if !row.okta_id.is_empty()
-            && let Err(error) = self.remove_from_org(connection, row, deadline).await
-        {
-            tracing::warn!(okta_id = row.okta_id, %error, "an event hook stays on the org that could not be verified");
-        }
-        self.registry.remove(&row.id);
-        if let Err(error) = self.store.delete_hook(row.id.clone()).await {
-            tracing::warn!(hook_id = row.id, %error, "an event hook that came to nothing could not be removed");
-        }
-    }
-
-    async fn remove_from_org(&self, connection: &Connection, row: &HookRow, deadline: Instant) -> Result<()> {
         for endpoint in [DEACTIVATE, DELETE] {
             let outcome = self.okta.send(connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1;
             match outcome {
@@ -207,38 +188,6 @@ impl Hooks {
             }
         }
         Ok(())
-    }
-
-    /// Has Okta verify a hook again.
-    ///
-    /// # Errors
-    /// `HOOK_NOT_FOUND`, `HOOK_VERIFICATION_FAILED`.
-    pub async fn verify(&self, hook_id: &str, deadline: Instant) -> Result<EventHook> {
-        let (connection, mut row) = self.find(hook_id).await?;
-        self.verify_row(&connection, &mut row, deadline).await?;
-        Ok(self.show(&row, EventHookStatus::Active))
-    }
-
-    /// Starts or stops deliveries of a hook.
-    ///
-    /// # Errors
-    /// `HOOK_NOT_FOUND`, and whatever Okta refuses.
-    pub async fn switch(&self, hook_id: &str, active: bool, deadline: Instant) -> Result<EventHook> {
-        let (connection, row) = self.find(hook_id).await?;
-        let endpoint = if active { ACTIVATE } else { DEACTIVATE };
-        self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1?;
-        Ok(self.show(&row, if active { EventHookStatus::Active } else { EventHookStatus::Inactive }))
-    }
-
-    /// Removes a hook from the org and from here.
-    ///
-    /// # Errors
-    /// `HOOK_NOT_FOUND`, and whatever Okta refuses.
-    pub async fn delete(&self, hook_id: &str, deadline: Instant) -> Result<()> {
-        let (connection, row) = self.find(hook_id).await?;
-        self.remove_from_org(&connection, &row, deadline).await?;
-        self.registry.remove(hook_id);
-        self.store.delete_hook(row.id).await
     }
 
     /// The hooks of one connection, or of all when the name is empty.
@@ -257,53 +206,52 @@ impl Hooks {
             if own.is_empty() {
                 continue;
             }
-            let statuses = self.statuses(&connection, deadline).await.unwrap_or_default();
+            let on_org = self.on_org(&connection, deadline).await.unwrap_or_default();
             for row in own {
-                let status = statuses.get(&row.okta_id).map(|(_, status)| *status).unwrap_or_default();
-                hooks.push(self.show(row, status));
+                let status = on_org.iter().find(|hook| hook.id == row.okta_id).map(|hook| hook.status);
+                hooks.push(self.show(row, status.unwrap_or_default()));
             }
         }
+        hooks.sort_by_key(|hook| hook.created.map(|created| (created.seconds, created.nanos)));
         Ok(hooks)
     }
 
-    /// Name and status of every hook on the org, by Okta's id.
-    async fn statuses(
-        &self,
-        connection: &Connection,
-        deadline: Instant,
-    ) -> Result<HashMap<String, (String, EventHookStatus)>> {
+    /// Every hook on the org, whoever made it.
+    pub(super) async fn on_org(&self, connection: &Connection, deadline: Instant) -> Result<Vec<OrgHook>> {
         let answer = self.okta.send(connection, &Call::new(LIST, &[]), deadline).await.1?;
-        let status = |name: &str| EventHookStatus::from_str_name(&format!("EVENT_HOOK_STATUS_{name}"));
-        let read = |raw: &str| {
-            let projection = Projection::new();
-            let hook = projection.record(raw);
-            (hook.text_or_empty("id"), (hook.text_or_empty("name"), hook.choice("status", status)))
-        };
-        Ok(answer.items()?.into_iter().map(read).collect())
+        Ok(answer.items()?.into_iter().map(OrgHook::read).collect())
     }
 
-    async fn find(&self, hook_id: &str) -> Result<(Arc<Connection>, HookRow)> {
-        let row = self.store.hook(hook_id.to_owned()).await?.ok_or_else(|| {
-            let message = format!("there is no event hook with the id {hook_id:?} here");
-            Error::new(ErrorReason::HookNotFound, message).with_resource("event hook", hook_id)
-        })?;
+    /// A hook of ours, and where it is on its org.
+    pub(super) async fn find(&self, hook_id: &str, deadline: Instant) -> Result<(Arc<Connection>, HookRow)> {
+        let (connection, mut row) = self.stored(hook_id).await?;
+        self.locate(&connection, &mut row, deadline).await?;
+        Ok((connection, row))
+    }
+
+    async fn stored(&self, hook_id: &str) -> Result<(Arc<Connection>, HookRow)> {
+        let row = self.store.hook(hook_id.to_owned()).await?.ok_or_else(|| not_found(hook_id))?;
         Ok((self.connections.resolve(&row.connection_id)?, row))
     }
 
-    /// Where the org reaches us. An org on this machine reaches the listener itself.
-    fn base_url(&self, connection: &Connection) -> Result<String> {
-        if let Some(url) = &self.public_url {
-            return Ok(url.clone());
+    /// Finds a hook on the org by its URL whose making was cut off before Okta's answer was stored.
+    ///
+    /// # Errors
+    /// `OKTA_NOT_FOUND` when the org does not have it.
+    pub(super) async fn locate(&self, connection: &Connection, row: &mut HookRow, deadline: Instant) -> Result<()> {
+        if !row.okta_id.is_empty() {
+            return Ok(());
         }
-        let org = url::Url::parse(&connection.base_url);
-        if org.is_ok_and(|org| is_loopback(&org)) {
-            return Ok(self.local_url.clone());
-        }
-        let message = "this server has no public URL that the org could call; start it with --public-url";
-        Err(Error::new(ErrorReason::PublicUrlNotSet, message))
+        let on_org = self.on_org(connection, deadline).await?;
+        let Some(found) = on_org.into_iter().find(|hook| okta_hook::is_ours(row, &hook.uri)) else {
+            let message = format!("the org has no event hook that delivers to {}", row.uri);
+            return Err(Error::new(ErrorReason::OktaNotFound, message).with_resource("EventHook", row.id.as_str()));
+        };
+        row.okta_id = found.id;
+        still_there(row, self.store.set_okta_id(row.id.clone(), row.okta_id.clone()).await?)
     }
 
-    fn show(&self, row: &HookRow, status: EventHookStatus) -> EventHook {
+    pub(super) fn show(&self, row: &HookRow, status: EventHookStatus) -> EventHook {
         EventHook {
             id: row.id.clone(),
             okta_id: row.okta_id.clone(),
@@ -317,4 +265,19 @@ impl Hooks {
             health: self.registry.health(&row.id),
         }
     }
+}
+
+/// The status of the hook that Okta answered.
+pub(super) fn status_in(answer: &Answer) -> EventHookStatus {
+    answer.object().map(OrgHook::read).map(|hook| hook.status).unwrap_or_default()
+}
+
+/// A hook can go while Okta is asked, with its connection or because somebody deletes it.
+pub(super) fn still_there(row: &HookRow, is_there: bool) -> Result<()> {
+    if is_there { Ok(()) } else { Err(not_found(&row.id)) }
+}
+
+pub(super) fn not_found(hook_id: &str) -> Error {
+    let message = format!("there is no event hook with the id {hook_id:?} here");
+    Error::new(ErrorReason::HookNotFound, message).with_resource("event hook", hook_id)
 }

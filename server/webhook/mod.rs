@@ -6,7 +6,9 @@ mod delivery;
 mod hooks;
 mod okta_hook;
 mod receive;
+mod register;
 mod registry;
+mod rotate;
 
 #[cfg(test)]
 mod golden_tests;
@@ -24,6 +26,7 @@ pub use hooks::Hooks;
 pub use registry::{AcceptedSecret, Hook, Registry};
 
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 
 /// What the receiver takes.
 #[derive(Debug, Clone)]
@@ -43,8 +46,8 @@ impl Default for Options {
 }
 
 /// `GET` (verification) and `POST` (deliveries) of `/hooks/{hook_id}`.
-pub fn router(registry: Registry, journal: Journal, options: Options) -> Router {
+pub fn router(registry: Registry, journal: Journal, metrics: Metrics, options: Options) -> Router {
     let room = Arc::new(Semaphore::new(options.max_deliveries.max(1)));
-    let receiver = receive::Receiver { registry, journal, options: Arc::new(options), room };
+    let receiver = receive::Receiver { registry, journal, metrics, options: Arc::new(options), room };
     Router::new().route("/hooks/{hook_id}", get(receive::verify).post(receive::deliver)).with_state(receiver)
 }

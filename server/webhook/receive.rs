@@ -19,6 +19,7 @@ use super::delivery::{Delivery, Unfit};
 use super::registry::{Admission, Outcome};
 use super::{Options, Registry};
 use crate::journal::{Appended, Journal};
+use crate::metrics::Metrics;
 
 const CHALLENGE: &str = "x-okta-verification-challenge";
 /// Okta's challenge has some forty characters; what is longer is somebody else's, and is not echoed.
@@ -31,6 +32,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 pub(super) struct Receiver {
     pub(super) registry: Registry,
     pub(super) journal: Journal,
+    pub(super) metrics: Metrics,
     pub(super) options: Arc<Options>,
     pub(super) room: Arc<Semaphore>,
 }
@@ -71,6 +73,7 @@ pub(super) async fn deliver(
     match receiver.take(&hook_id, &headers, body, now).await {
         Ok((appended, unreadable)) => {
             receiver.registry.record(&hook_id, Outcome::Accepted { appended, unreadable }, now);
+            receiver.metrics.hook_delivery("accepted");
             if unreadable > 0 {
                 tracing::warn!(hook_id, unreadable, "a delivery had events that are no JSON objects");
             }
@@ -84,14 +87,16 @@ pub(super) async fn deliver(
 }
 
 impl Receiver {
-    /// A hook that we do not have is no news: anybody can ask for one.
+    /// A hook that we do not have is counted and no more: anybody can ask for one.
     fn note(&self, hook_id: &str, refusal: &Refusal, now: SystemTime) {
         if refusal.status == StatusCode::NOT_FOUND {
+            self.metrics.hook_delivery("unknown_hook");
             return;
         }
         let why = refusal.why.as_str();
         tracing::warn!(hook_id, status = refusal.status.as_u16(), why, "a delivery was not taken");
         let failed = refusal.status.is_server_error();
+        self.metrics.hook_delivery(if failed { "failed" } else { "refused" });
         self.registry.record(hook_id, if failed { Outcome::Failed { why } } else { Outcome::Refused { why } }, now);
     }
 

@@ -91,6 +91,20 @@ impl Registry {
         self.write(|hooks| hooks.retain(|_, entry| *entry.connection_id != *connection_id));
     }
 
+    /// When the next of the secrets ends that have an end.
+    pub(super) fn next_end(&self) -> Option<SystemTime> {
+        self.read(|hooks| hooks.values().flat_map(|entry| &entry.secrets).filter_map(|accepted| accepted.until).min())
+    }
+
+    /// Forgets the secrets whose time is over.
+    pub(super) fn forget_ended(&self, now: SystemTime) {
+        self.write(|hooks| {
+            for entry in hooks.values_mut() {
+                entry.secrets.retain(|accepted| accepted.until.is_none_or(|until| now < until));
+            }
+        });
+    }
+
     /// Whether deliveries are accepted for a hook.
     pub fn contains(&self, hook_id: &str) -> bool {
         self.read(|hooks| hooks.contains_key(hook_id))

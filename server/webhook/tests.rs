@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::journal::{Limits, StoredEvent};
+use crate::metrics::Metrics;
 use crate::proto::EventHookHealth;
 
 const SECRET: &str = "correct horse battery staple";
@@ -20,6 +21,7 @@ struct Door {
     address: SocketAddr,
     registry: Registry,
     journal: Journal,
+    metrics: Metrics,
     client: Client,
 }
 
@@ -36,9 +38,10 @@ impl Door {
         registry.insert("hook_1", hook(&[(SECRET, None)]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(registry.clone(), journal.clone(), options);
+        let metrics = Metrics::default();
+        let router = router(registry.clone(), journal.clone(), metrics.clone(), options);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { dir, address, registry, journal, client: Client::builder().no_proxy().build().unwrap() }
+        Self { dir, address, registry, journal, metrics, client: Client::builder().no_proxy().build().unwrap() }
     }
 
     fn url(&self, hook: &str) -> String {
@@ -244,6 +247,36 @@ async fn what_could_not_be_stored_gets_503_and_is_welcome_again() {
     saboteur.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
     assert_eq!(door.post(delivery(&[&event("u")])).await.0, StatusCode::NO_CONTENT);
     assert_eq!(door.stored().await.len(), 1);
+}
+
+#[tokio::test]
+async fn every_delivery_is_counted_by_its_outcome() {
+    let door = Door::open().await;
+    door.post(delivery(&[&event("u")])).await;
+    door.post("nonsense").await;
+    door.post_as(Some("wrong"), delivery(&[])).await;
+    for hook in ["hook_2", "hook_3", "hook_4"] {
+        door.client.post(door.url(hook)).send().await.unwrap();
+    }
+    let text = door.metrics.text();
+    for (outcome, count) in [("accepted", 1), ("refused", 2), ("unknown_hook", 3)] {
+        let line = format!("okta_connector_hook_deliveries_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn a_secret_is_forgotten_when_its_time_is_over() {
+    let (now, registry) = (SystemTime::now(), Registry::new());
+    let (soon, later) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
+    registry.insert("hook_1", hook(&[("own", None), ("old", Some(later))]));
+    registry.insert("hook_2", hook(&[("own", None), ("older", Some(soon))]));
+    assert_eq!(registry.next_end(), Some(soon));
+    registry.forget_ended(soon);
+    assert_eq!(registry.next_end(), Some(later));
+    registry.forget_ended(later);
+    assert_eq!(registry.next_end(), None);
+    assert_eq!(registry.admit("hook_1", Some(b"own"), later), registry::Admission::Granted("conn_1".into()));
 }
 
 #[test]
