@@ -20,7 +20,7 @@ use crate::authorization::Authorizations;
 use crate::cards::Runner;
 use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey, SystemLog};
 use crate::connections::{Connections, Credential, ServiceApp, SigningKey, Store, scopes};
-use crate::events::{Hub, HubLimits};
+use crate::events::{GroupLookup, Hub, HubLimits};
 use crate::grpc::{
     Applications, ConnectionApi, CustomApi, EventApi, EventHookApi, Groups, ResolveConnection, Unary, Users,
 };
@@ -171,7 +171,10 @@ impl App {
         let admin = serve_http(self.admin, admin::router(readiness.clone(), metrics.clone()), hub_stop.clone());
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        let unary = Unary::new(Runner::new(connections.clone(), okta.clone()), metrics);
+        let runner = Runner::new(connections.clone(), okta.clone());
+        let events = EventApi::new(journal.clone(), hub, stop.clone(), resolver(connections.clone()))
+            .enriched_by(GroupLookup::new(runner.clone()));
+        let unary = Unary::new(runner, metrics);
         let routes = server_builder()
             .add_service(health_service)
             .add_service(reflection(tonic_reflection::server::Builder::build_v1)?)
@@ -192,12 +195,7 @@ impl App {
             .add_service(server::event_hook_service_server::EventHookServiceServer::new(EventHookApi(Arc::clone(
                 &hooks,
             ))))
-            .add_service(server::event_service_server::EventServiceServer::new(EventApi::new(
-                journal.clone(),
-                hub,
-                stop.clone(),
-                resolver(connections),
-            )));
+            .add_service(server::event_service_server::EventServiceServer::new(events));
 
         set_serving(&health).await;
         readiness.set(true);

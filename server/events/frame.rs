@@ -4,13 +4,23 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType};
 
-use crate::proto::SubscribeEventsResponse;
+use crate::proto::subscribe_events_response::Frame as Kind;
+use crate::proto::{Event, SubscribeEventsResponse};
 
 /// A `SubscribeEventsResponse` in its wire form. Cloning shares the bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
 impl Frame {
+    /// The event in it, if it has one.
+    pub(super) fn event(&self) -> Option<Event> {
+        let response = SubscribeEventsResponse::decode(self.0.clone()).ok()?;
+        match response.frame? {
+            Kind::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// Length in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -6,8 +6,8 @@ use super::consumers::check_name;
 use super::filter::Filters;
 use super::start::Start;
 use crate::error::{Error, Result};
+use crate::proto::SubscribeEventsRequest;
 use crate::proto::subscribe_events_request::Start as RequestedStart;
-use crate::proto::{ErrorReason, SubscribeEventsRequest};
 
 const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -26,6 +26,8 @@ pub struct Options {
     pub filters: Filters,
     /// How often a heartbeat comes.
     pub heartbeat: Duration,
+    /// Look up the groups of the users of membership events.
+    pub enrich_user_groups: bool,
     /// End after this many events.
     pub stop_after_events: Option<i64>,
     /// End once what was there at the start has been sent.
@@ -36,17 +38,15 @@ impl Options {
     /// Reads a request; `resolve` turns a connection's id or nickname into its id.
     ///
     /// # Errors
-    /// `InvalidRequest` naming the field; `NotImplemented` naming the option; what `resolve` answers.
+    /// `InvalidRequest` naming the field; what `resolve` answers.
     pub fn read(request: &SubscribeEventsRequest, resolve: impl Fn(&str) -> Result<String>) -> Result<Self> {
-        if request.enrich_user_groups {
-            return Err(later("enrich_user_groups"));
-        }
         Ok(Self {
             start: start(request)?,
             consumer: consumer(request)?,
             earliest_if_expired: request.start_at_earliest_if_expired,
             filters: Filters::compile(&request.filters, resolve)?,
             heartbeat: heartbeat(request)?,
+            enrich_user_groups: request.enrich_user_groups,
             stop_after_events: stop_after_events(request)?,
             stop_when_caught_up: request.stop_when_caught_up,
         })
@@ -73,7 +73,8 @@ fn consumer(request: &SubscribeEventsRequest) -> Result<Option<String>> {
 
 fn heartbeat(request: &SubscribeEventsRequest) -> Result<Duration> {
     let Some(interval) = request.heartbeat_interval else { return Ok(DEFAULT_HEARTBEAT) };
-    let interval = Duration::try_from(interval).ok();
+    let is_plain = (0..=60).contains(&interval.seconds) && (0..1_000_000_000).contains(&interval.nanos);
+    let interval = is_plain.then(|| Duration::try_from(interval).ok()).flatten();
     interval
         .filter(|interval| (SHORTEST_HEARTBEAT..=LONGEST_HEARTBEAT).contains(interval))
         .ok_or_else(|| Error::invalid("heartbeat_interval", "must be from 1 s to 30 s"))
@@ -85,8 +86,4 @@ fn stop_after_events(request: &SubscribeEventsRequest) -> Result<Option<i64>> {
         events if events > 0 => Ok(Some(events)),
         _ => Err(Error::invalid("stop_after_events", "must not be negative")),
     }
-}
-
-fn later(option: &str) -> Error {
-    Error::new(ErrorReason::NotImplemented, format!("this version does not have the option {option} yet"))
 }

@@ -208,9 +208,6 @@ async fn what_a_request_cannot_ask_for_is_named() {
     let error = refusal(SubscribeEventsRequest { stop_after_events: -1, ..earliest() }).await;
     assert_eq!(error.violations()[0].field, "stop_after_events");
     assert_eq!(refusal(start(RequestedStart::Position(9))).await.violations()[0].field, "position");
-    for request in [SubscribeEventsRequest { enrich_user_groups: true, ..earliest() }] {
-        assert_eq!(refusal(request).await.reason(), ErrorReason::NotImplemented);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,15 +16,17 @@ use super::Frame;
 use super::closing::Ending;
 use super::consumers::Claim;
 use super::filter::Filters;
+use super::groups::{self, Answer, GroupLookup, has_groups};
 use super::hub::{Hub, HubReader};
 use super::options::Options;
 use super::ring::{LiveEvent, Window};
 use super::sources::Board;
 use super::start::{Bounds, Start};
+use super::subject::Subject;
 use crate::error::{Error, Result};
 use crate::journal::StoredEvent;
 use crate::proto::subscribe_events_response::Frame as Kind;
-use crate::proto::{Gap, GapState, Heartbeat, Opened, SubscribeEventsResponse};
+use crate::proto::{Event, Gap, GapState, Heartbeat, Opened, SubscribeEventsResponse, UserGroups};
 
 /// Live events that a stream takes from the ring at a time.
 const LIVE_EVENTS: usize = 64;
@@ -44,7 +46,9 @@ pub struct Subscription {
     position: i64,
     /// Everything up to here has been looked at; what passed the filters and is not sent yet is `ready`.
     examined: i64,
-    ready: VecDeque<(i64, Frame)>,
+    ready: VecDeque<(i64, Ready)>,
+    /// What looks up the groups of users, when that was asked for.
+    lookup: Option<GroupLookup>,
     /// The head at the start, when that is where to stop.
     stop_at: Option<i64>,
     /// How many more events to send, when that is when to stop.
@@ -57,6 +61,14 @@ pub struct Subscription {
     /// Changes of gaps that have been told, or are about to be.
     gaps_told: u64,
     notices: VecDeque<Gap>,
+}
+
+/// An event that passed the filters.
+enum Ready {
+    /// As everybody gets it.
+    Frame(Frame),
+    /// It waits for the groups of its user.
+    Enriching(Box<(Event, Answer)>),
 }
 
 enum Stage {
@@ -101,12 +113,20 @@ impl Subscription {
             position: bounds.after,
             examined: bounds.after,
             ready: VecDeque::new(),
+            lookup: None,
             stop_at: options.stop_when_caught_up.then_some(bounds.head),
             remaining: options.stop_after_events,
             heartbeat_interval: options.heartbeat,
             heartbeat_due: Instant::now() + options.heartbeat,
             filters: options.filters,
         })
+    }
+
+    /// Puts the groups of their users on the membership events, if that was asked for.
+    #[must_use]
+    pub fn enriched_by(mut self, lookup: Option<GroupLookup>) -> Self {
+        self.lookup = lookup;
+        self
     }
 
     /// The frames, one by one; an error is the last item.
@@ -158,7 +178,15 @@ impl Subscription {
         if let Some(gap) = self.next_notice() {
             return Some(frame(self.reader.hub(), self.position, Kind::Gap(gap)));
         }
-        let (sequence, frame) = self.ready.pop_front()?;
+        if let Some((_, Ready::Enriching(waiting))) = self.ready.front() {
+            // Nothing overtakes it: the order is the log's.
+            waiting.1.peek()?;
+        }
+        let (sequence, ready) = self.ready.pop_front()?;
+        let frame = match ready {
+            Ready::Frame(frame) => frame,
+            Ready::Enriching(waiting) => self.enriched(*waiting),
+        };
         self.position = if self.ready.is_empty() { self.examined } else { sequence };
         if let Some(remaining) = &mut self.remaining {
             *remaining -= 1;
@@ -194,6 +222,17 @@ impl Subscription {
 
     /// Looks at what comes next in the log, or waits for it, or until something else is due.
     async fn advance(&mut self) -> std::result::Result<(), Ending> {
+        if let Some((_, Ready::Enriching(waiting))) = self.ready.front() {
+            let answer = waiting.1.clone();
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {}
+                () = lost(&mut self.claim) => {}
+                _ = answer => {}
+                () = tokio::time::sleep_until(self.heartbeat_due) => {}
+            }
+            return Ok(());
+        }
         match self.reader.after(self.position, LIVE_EVENTS) {
             Window::Events(events) => self.take_live(&events),
             Window::Behind => self.replay().await?,
@@ -215,7 +254,8 @@ impl Subscription {
         for event in events.iter().take_while(|event| self.stop_at.is_none_or(|stop| event.sequence <= stop)) {
             self.examined = event.sequence;
             if self.filters.pass(&event.subject) {
-                self.ready.push_back((event.sequence, event.frame.clone()));
+                let ready = self.enrich(&event.subject, || event.frame.event());
+                self.ready.push_back((event.sequence, ready.unwrap_or_else(|| Ready::Frame(event.frame.clone()))));
             }
         }
         self.skip_filtered();
@@ -240,10 +280,30 @@ impl Subscription {
             self.examined = event.sequence;
             let decoded = hub.decode(event);
             if self.filters.pass(&decoded.subject) {
-                self.ready.push_back((self.examined, hub.encode(decoded.event)));
+                let ready = self.enrich(&decoded.subject, || Some(decoded.event.clone()));
+                self.ready.push_back((self.examined, ready.unwrap_or_else(|| Ready::Frame(hub.encode(decoded.event)))));
             }
         }
         self.skip_filtered();
+    }
+
+    /// The event on its way to have the groups of its user, when it is to have them.
+    fn enrich(&self, subject: &Subject, event: impl FnOnce() -> Option<Event>) -> Option<Ready> {
+        let lookup = self.lookup.as_ref().filter(|_| has_groups(subject.card))?;
+        let mut event = event()?;
+        let (user, _) = groups::place(&mut event)?;
+        let answer = match user {
+            Some(user) if !user.id.is_empty() => lookup.ask(&subject.connection_id, &user.id),
+            _ => std::future::ready(Arc::new(groups::failed("the event names no user"))).boxed().shared(),
+        };
+        Some(Ready::Enriching(Box::new((event, answer))))
+    }
+
+    fn enriched(&self, (mut event, answer): (Event, Answer)) -> Frame {
+        if let (Some((_, place)), Some(found)) = (groups::place(&mut event), answer.peek()) {
+            *place = Some(UserGroups::clone(found));
+        }
+        self.reader.hub().encode(event)
     }
 
     /// Where nothing passed the filters, there is nothing to send before the cursor may move.

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::consumers;
 use super::event_types;
 use crate::error::{Error, Result};
-use crate::events::{self, Filters, Frame, Hub, Options, Org, Start, Subscription};
+use crate::events::{self, Filters, Frame, GroupLookup, Hub, Options, Org, Start, Subscription};
 use crate::journal::{Journal, SourceStatus};
 use crate::proto::list_events_request::Start as RequestedStart;
 use crate::proto::server::event_service_server::EventService;
@@ -38,12 +38,20 @@ pub struct EventApi {
     hub: Hub,
     shutdown: CancellationToken,
     resolve: ResolveConnection,
+    lookup: Option<GroupLookup>,
 }
 
 impl EventApi {
     /// Streams end with a closing frame when `shutdown` is cancelled.
     pub fn new(journal: Journal, hub: Hub, shutdown: CancellationToken, resolve: ResolveConnection) -> Self {
-        Self { journal, hub, shutdown, resolve }
+        Self { journal, hub, shutdown, resolve, lookup: None }
+    }
+
+    /// Streams that ask for it get the groups of users from `lookup`.
+    #[must_use]
+    pub fn enriched_by(mut self, lookup: GroupLookup) -> Self {
+        self.lookup = Some(lookup);
+        self
     }
 
     async fn list(&self, request: &ListEventsRequest) -> Result<ListEventsResponse> {
@@ -104,7 +112,8 @@ impl EventService for EventApi {
 
     async fn subscribe_events(&self, request: Request<SubscribeEventsRequest>) -> Answer<Self::SubscribeEventsStream> {
         let options = Options::read(request.get_ref(), &*self.resolve)?;
-        let subscription = Subscription::open(&self.hub, options, &self.shutdown).await?;
+        let lookup = self.lookup.clone().filter(|_| options.enrich_user_groups);
+        let subscription = Subscription::open(&self.hub, options, &self.shutdown).await?.enriched_by(lookup);
         Ok(Response::new(Box::pin(subscription.into_stream().map_err(Status::from))))
     }
 

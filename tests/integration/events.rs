@@ -8,8 +8,9 @@ use okta_connector::proto::event::Card;
 use okta_connector::proto::subscribe_events_request::Start;
 use okta_connector::proto::subscribe_events_response::Frame;
 use okta_connector::proto::{
-    DeactivateUserRequest, Event, EventCard, EventFilter, ListEventTypesRequest, ListEventsRequest, StartPosition,
-    SubscribeEventsRequest, SubscribeEventsResponse,
+    AddUserToGroupRequest, DeactivateUserRequest, Event, EventCard, EventFilter, ListEventTypesRequest,
+    ListEventsRequest, RemoveUserFromGroupRequest, StartPosition, SubscribeEventsRequest, SubscribeEventsResponse,
+    UserGroupsState,
 };
 use tonic::{Code, Streaming};
 
@@ -265,5 +266,50 @@ async fn an_event_that_was_acknowledged_survives_a_kill_and_is_there_once() {
     assert!(lost.is_empty(), "{} of {} were lost: {lost:?}", lost.len(), acknowledged.len());
     let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     assert!(sequences.iter().zip(1..).all(|(found, expected)| *found == expected), "sequences are not dense");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn membership_events_have_the_groups_of_their_user_when_asked_for_and_never_wait_for_them_in_vain() {
+    let sandbox = Sandbox::start();
+    let server = Server::connected_to(&sandbox);
+    registered(&server, &sandbox).await;
+    let user = server.create_user("Grouped").await;
+    let (one, two) = (server.create_group("One").await, server.create_group("Two").await);
+    let cards = EventFilter { cards: vec![EventCard::UserAddedToGroup.into()], ..Default::default() };
+    let request = SubscribeEventsRequest { filters: vec![cards], ..from(StartPosition::Latest) };
+    let mut plain = open(&server, request.clone()).await;
+    let mut enriched = open(&server, SubscribeEventsRequest { enrich_user_groups: true, ..request }).await;
+    let add = async |group: &str| {
+        let (group_id, user_id) = (group.to_owned(), user.id.clone());
+        let request = AddUserToGroupRequest { group_id, user_id, ..Default::default() };
+        server.groups().await.add_user_to_group(request).await.expect("added");
+    };
+    let groups = |event: Event| match event.card {
+        Some(Card::UserAddedToGroup(card)) => card.user_groups,
+        other => panic!("{other:?}"),
+    };
+    add(&one).await;
+    let found = groups(next(&mut enriched).await.1).expect("looked up");
+    let names: HashSet<_> = found.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!((found.state(), names), (UserGroupsState::Complete, HashSet::from(["Everyone", "One"])));
+    assert!(groups(next(&mut plain).await.1).is_none());
+
+    let path = format!("/api/v1/users/{}/groups", user.id);
+    let fault = serde_json::json!({ "path": path, "status": 500, "times": 100 });
+    sandbox.control(reqwest::Method::POST, "faults", Some(fault)).await;
+    let mut failed = async || {
+        let (at, of) = (two.clone(), user.id.clone());
+        let request = AddUserToGroupRequest { group_id: at, user_id: of, ..Default::default() };
+        server.groups().await.add_user_to_group(request).await.expect("added");
+        let failed = groups(next(&mut enriched).await.1).expect("looked up");
+        assert!(failed.state() != UserGroupsState::Failed || !failed.error.is_empty());
+        let request =
+            RemoveUserFromGroupRequest { group_id: two.clone(), user_id: user.id.clone(), ..Default::default() };
+        server.groups().await.remove_user_from_group(request).await.expect("removed");
+        // The answer of before is good for two seconds.
+        (failed.state() == UserGroupsState::Failed).then_some(())
+    };
+    wait_for("a look-up that fails", &mut failed).await;
     server.stop().await;
 }
