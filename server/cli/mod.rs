@@ -4,6 +4,9 @@ mod client;
 mod config;
 mod connections;
 mod demo;
+mod events;
+mod filters;
+mod follow;
 mod hooks;
 mod json;
 mod sandbox;
@@ -70,6 +73,7 @@ fn command() -> Command {
         .subcommand(sandbox::command())
         .subcommand(demo::command())
         .subcommand(tail::command())
+        .subcommand(events::command())
         .subcommand(connections::command())
         .subcommand(hooks::command())
         .subcommand(config::command())
@@ -90,6 +94,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Some(("sandbox", matches)) => sandbox::run(matches).await,
             Some(("demo", matches)) => demo::run(matches).await,
             Some(("tail", matches)) => tail::run(matches).await,
+            Some(("events", matches)) => events::run(matches).await,
             Some(("connections", matches)) => connections::run(matches).await,
             Some(("hooks", matches)) => hooks::run(matches).await,
             Some(("config", matches)) => config::run(matches),

@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use tonic::Code;
-use tonic::transport::Channel;
-use tonic_types::StatusExt;
 
-use super::Failure;
-use super::client::{MAX_ANSWER, connect, explain, server_arg};
+use super::client::{MAX_ANSWER, connect, server_arg};
+use super::follow::{Follower, Sink};
 use super::json::ToJson;
+use super::{Failure, filters};
 use crate::proto::event::Card;
 use crate::proto::event_service_client::EventServiceClient;
 use crate::proto::subscribe_events_request::Start;
-use crate::proto::subscribe_events_response::Frame;
-use crate::proto::{Event, EventEntity, EventFilter, StartPosition, SubscribeEventsRequest};
+use crate::proto::{Event, EventEntity, SubscribeEventsRequest};
 
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -24,29 +21,18 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn command() -> Command {
-    Command::new("tail")
-        .about("Follow events in a terminal")
-        .arg(server_arg())
+    filters::add_to(Command::new("tail").about("Follow events in a terminal").arg(server_arg()), "latest")
         .arg(
-            Arg::new("connection")
-                .long("connection")
+            Arg::new("consumer")
+                .long("consumer")
                 .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("Only events of this connection (id or nickname); can be repeated"),
+                .help("Go on where this consumer left off, and commit what has been shown, instead of --from"),
         )
         .arg(
-            Arg::new("type")
-                .long("type")
-                .value_name("TYPE")
-                .action(ArgAction::Append)
-                .help("Only this event type, or prefix such as user.lifecycle.*; can be repeated"),
-        )
-        .arg(
-            Arg::new("from")
-                .long("from")
-                .value_name("PLACE")
-                .default_value("latest")
-                .help("Where to start: earliest, latest, a cursor, or a time such as 2026-01-31T12:00:00Z"),
+            Arg::new("groups")
+                .long("groups")
+                .action(ArgAction::SetTrue)
+                .help("Look up the groups of the users of membership events; shown with --json"),
         )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line, with its cursor"))
         .arg(
@@ -58,32 +44,17 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) async fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let mut tail = Tail {
-        client: EventServiceClient::new(connect(matches).await?).max_decoding_message_size(MAX_ANSWER),
-        request: request(matches),
-        json: matches.get_flag("json"),
-        to_json: ToJson::new()?,
-        forward: forward(matches)?,
+    let consumer = matches.get_one::<String>("consumer").cloned().map(Start::Consumer);
+    let request = SubscribeEventsRequest {
+        start: Some(consumer.unwrap_or_else(|| filters::start(matches))),
+        filters: vec![filters::filter(matches)?],
+        enrich_user_groups: matches.get_flag("groups"),
+        ..Default::default()
     };
+    let mut tail = Tail { json: matches.get_flag("json"), to_json: ToJson::new()?, forward: forward(matches)? };
+    let client = EventServiceClient::new(connect(matches).await?).max_decoding_message_size(MAX_ANSWER);
     let interrupted = crate::shutdown::on_signal().map_err(|error| Failure::failed(error.to_string()))?;
-    tokio::select! {
-        outcome = tail.follow() => outcome,
-        () = interrupted.cancelled() => Ok(()),
-    }
-}
-
-fn request(matches: &ArgMatches) -> SubscribeEventsRequest {
-    let texts = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
-    let start = match matches.get_one::<String>("from").map(String::as_str) {
-        None | Some("latest") => Start::Position(StartPosition::Latest.into()),
-        Some("earliest") => Start::Position(StartPosition::Earliest.into()),
-        Some(place) => match place.parse() {
-            Ok(time) => Start::StartTime(time),
-            Err(_) => Start::AfterCursor(place.to_owned()),
-        },
-    };
-    let filter = EventFilter { connections: texts("connection"), event_types: texts("type"), ..Default::default() };
-    SubscribeEventsRequest { start: Some(start), filters: vec![filter], ..Default::default() }
+    Follower::new(client, request).run(&mut tail, interrupted.cancelled()).await
 }
 
 fn forward(matches: &ArgMatches) -> Result<Option<Forward>, Failure> {
@@ -97,8 +68,6 @@ fn forward(matches: &ArgMatches) -> Result<Option<Forward>, Failure> {
 }
 
 struct Tail {
-    client: EventServiceClient<Channel>,
-    request: SubscribeEventsRequest,
     json: bool,
     to_json: ToJson,
     forward: Option<Forward>,
@@ -109,46 +78,8 @@ struct Forward {
     url: reqwest::Url,
 }
 
-impl Tail {
-    /// Stream after stream, each from where the last one ended.
-    async fn follow(&mut self) -> Result<(), Failure> {
-        let mut delay = FIRST_DELAY;
-        loop {
-            let before = self.request.start.clone();
-            let status = match self.stream().await {
-                Ok(()) => return Ok(()),
-                Err(Ended::Here(failure)) => return Err(failure),
-                Err(Ended::Stream(status)) => status,
-            };
-            if !comes_back(&status) {
-                return Err(explain(status));
-            }
-            if self.request.start != before {
-                delay = FIRST_DELAY;
-            }
-            note(&format!("the stream ended ({}), connecting again", status.message()));
-            tokio::time::sleep(delay.mul_f64(rand::random())).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
-        }
-    }
-
-    async fn stream(&mut self) -> Result<(), Ended> {
-        let mut frames = self.client.subscribe_events(self.request.clone()).await?.into_inner();
-        while let Some(response) = frames.message().await? {
-            match &response.frame {
-                Some(Frame::Event(event)) => self.show(&response.cursor, event).await.map_err(Ended::Here)?,
-                Some(Frame::Opened(opened)) if !opened.unknown_event_types.is_empty() => {
-                    note(&format!("not in Okta's catalogue: {}", opened.unknown_event_types.join(", ")));
-                }
-                Some(Frame::Closing(closing)) => note(&closing.message),
-                _ => {}
-            }
-            self.request.start = Some(Start::AfterCursor(response.cursor));
-        }
-        Ok(())
-    }
-
-    async fn show(&self, cursor: &str, event: &Event) -> Result<(), Failure> {
+impl Sink for Tail {
+    async fn event(&mut self, cursor: &str, event: &Event) -> Result<bool, Failure> {
         let json = || {
             let event = self.to_json.convert("Event", event)?;
             Ok::<_, Failure>(serde_json::json!({ "cursor": cursor, "event": event }))
@@ -158,7 +89,11 @@ impl Tail {
         }
         let line = if self.json { json()?.to_string() } else { readable(event) };
         let written = writeln!(anstream::stdout(), "{line}");
-        written.map_err(|error| Failure::failed(format!("cannot write to stdout: {error}")))
+        written.map(|()| true).map_err(|error| Failure::failed(format!("cannot write to stdout: {error}")))
+    }
+
+    fn note(&mut self, text: &str) {
+        note(text);
     }
 }
 
@@ -177,25 +112,6 @@ impl Forward {
             delay = (delay * 2).min(LONGEST_DELAY);
         }
     }
-}
-
-/// Why following came to an end.
-enum Ended {
-    Stream(tonic::Status),
-    Here(Failure),
-}
-
-impl From<tonic::Status> for Ended {
-    fn from(status: tonic::Status) -> Self {
-        Self::Stream(status)
-    }
-}
-
-/// A broken stream is opened again; a refused one is not.
-fn comes_back(status: &tonic::Status) -> bool {
-    let refused_by_us = status.get_details_error_info().is_some_and(|info| info.reason != "SERVER_STOPPING");
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled) && !refused_by_us
-        || status.code() == Code::Unavailable
 }
 
 fn note(text: &str) {

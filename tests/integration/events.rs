@@ -14,7 +14,7 @@ use okta_connector::proto::{
 };
 use tonic::{Code, Streaming};
 
-use crate::harness::{PATIENCE, Sandbox, Server, fields, http, reason, wait_for};
+use crate::harness::{PATIENCE, Sandbox, Server, fields, http, reason, run, wait_for};
 use crate::hooks::{deliver, log, registered};
 
 fn from(position: StartPosition) -> SubscribeEventsRequest {
@@ -311,5 +311,37 @@ async fn membership_events_have_the_groups_of_their_user_when_asked_for_and_neve
         (failed.state() == UserGroupsState::Failed).then_some(())
     };
     wait_for("a look-up that fails", &mut failed).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_range_is_exported_as_lines_that_lead_back_into_the_log() {
+    let sandbox = Sandbox::start();
+    let server = Server::connected_to(&sandbox);
+    let (hook, secret) = registered(&server, &sandbox).await;
+    for uuid in ["1", "2", "3"] {
+        assert!(deliver(&hook, Some(&secret), session(uuid)).await.is_success());
+    }
+    let grpc = server.process.ready["grpc"].as_str().expect("address").to_owned();
+    let export = |more: &[&str]| {
+        let (code, stdout, stderr) = run(&[&["events", "export", "--server", &grpc], more].concat(), &[]);
+        assert_eq!(code, 0, "{stderr}");
+        let lines = stdout.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.collect::<Vec<serde_json::Value>>()
+    };
+    let uuids = |lines: &[serde_json::Value]| {
+        lines.iter().map(|line| line["event"]["uuid"].as_str().expect("uuid").to_owned()).collect::<Vec<_>>()
+    };
+    let all = export(&[]);
+    assert_eq!(uuids(&all), ["1", "2", "3"]);
+    let cursor = all[0]["cursor"].as_str().expect("cursor");
+    assert_eq!(uuids(&export(&["--from", cursor])), ["2", "3"]);
+    assert!(export(&["--card", "user-created"]).is_empty() && export(&["--type", "group.*"]).is_empty());
+    let file = server.path().join("events.jsonl");
+    let output = file.to_str().expect("UTF-8");
+    assert!(export(&["--output", output]).is_empty());
+    assert_eq!(std::fs::read_to_string(&file).expect("written").lines().count(), 3);
+    let (code, _, stderr) = run(&["events", "export", "--server", &grpc, "--output", output], &[]);
+    assert!(code == 64 && stderr.contains("--output"), "{stderr}");
     server.stop().await;
 }
