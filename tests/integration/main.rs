@@ -9,6 +9,7 @@
 mod applications;
 mod architecture;
 mod browser;
+mod chaos;
 mod connections;
 mod consumers;
 mod custom_api;
