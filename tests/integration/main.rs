@@ -14,6 +14,7 @@ mod connections;
 mod consumers;
 mod custom_api;
 mod demo;
+mod disk_full;
 mod events;
 mod groups;
 mod harness;
