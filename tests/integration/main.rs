@@ -16,6 +16,7 @@ mod custom_api;
 mod demo;
 mod disk_full;
 mod events;
+mod fan_out;
 mod groups;
 mod harness;
 mod hooks;
