@@ -3,6 +3,8 @@
 //! Okta's body is `{errorCode, errorSummary, errorLink, errorId, errorCauses:[{errorSummary}]}`; OAuth refusals can have an empty
 //! body, and what stands between can answer HTML. Whatever it is, the status alone is enough for a reason.
 
+use reqwest::header::WWW_AUTHENTICATE;
+
 use super::answer::Answer;
 use super::call::{Call, Repeat};
 use super::record::{Projection, Record};
@@ -122,7 +124,7 @@ fn message(call: &Call, answer: &Answer, body: &Body) -> String {
 }
 
 fn read(answer: &Answer) -> Body {
-    let Ok(text) = answer.object() else { return Body::default() };
+    let Ok(text) = answer.object() else { return challenge(answer.header(&WWW_AUTHENTICATE)) };
     let projection = Projection::new();
     let record = projection.record(text);
     let cause = |cause: Record<'_>| cause.text("errorSummary");
@@ -132,6 +134,18 @@ fn read(answer: &Answer) -> Body {
         id: record.text_or_empty("errorId"),
         causes: record.records("errorCauses").into_iter().filter_map(cause).collect(),
     }
+}
+
+/// What an OAuth refusal says that has no body (RFC 6750 §3): `Bearer …, error="invalid_token", error_description="…"`.
+fn challenge(header: &str) -> Body {
+    let value = |name: &str| {
+        let begin = header.find(&format!("{name}=\""))? + name.len() + 2;
+        let rest = &header[begin..];
+        rest.find('"').map(|end| rest[..end].to_owned())
+    };
+    let code = value("error").unwrap_or_default();
+    let summary = value("error_description").unwrap_or_else(|| code.clone());
+    Body { code, summary, ..Body::default() }
 }
 
 /// A cause reads `login: An object with this field already exists in the current organization`.
@@ -161,13 +175,34 @@ mod tests {
     };
 
     fn refuse(status: u16, body: &str) -> Error {
+        refuse_with(status, body, "")
+    }
+
+    fn refuse_with(status: u16, body: &str, challenge: &str) -> Error {
+        let mut headers = reqwest::header::HeaderMap::new();
+        if !challenge.is_empty() {
+            headers.insert(WWW_AUTHENTICATE, challenge.parse().expect("header"));
+        }
         let answer = Answer {
             status: reqwest::StatusCode::from_u16(status).expect("status"),
-            headers: reqwest::header::HeaderMap::new(),
+            headers,
             body: body.to_owned().into(),
             next_page_token: String::new(),
         };
         refusal(&Call::new(CREATE, &[]), &answer)
+    }
+
+    #[test]
+    fn an_oauth_refusal_without_a_body_says_what_its_header_says() {
+        let challenge =
+            r#"Bearer realm="https://acme.okta.com", error="insufficient_scope", error_description="No such scope.""#;
+        let error = refuse_with(403, "", challenge);
+        assert_eq!(error.reason(), ErrorReason::OktaPermissionDenied);
+        assert!(error.message().contains("No such scope.") && error.message().contains("insufficient_scope"));
+        assert!(error.metadata().contains(&("required_scope", "okta.users.manage".to_owned())));
+        for odd in ["Bearer", "error=", "error=\"", "DPoP error_description=\"x"] {
+            assert_eq!(refuse_with(401, "", odd).reason(), ErrorReason::OktaCredentialRejected, "{odd}");
+        }
     }
 
     #[test]

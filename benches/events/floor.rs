@@ -1,0 +1,105 @@
+//! The floor of fan-out: a tonic service that sends one ready frame again and again, and does nothing else. It runs as a process of its
+//! own, as the server does.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use okta_connector::events::Frame;
+use okta_connector::proto::server::event_service_server::{EventService, EventServiceServer};
+use okta_connector::proto::subscribe_events_response::Frame as Kind;
+use okta_connector::proto::{
+    CommitCursorRequest, CommitCursorResponse, DeleteConsumerRequest, DeleteConsumerResponse, Event,
+    GetConsumerRequest, GetConsumerResponse, GetEventLogRequest, GetEventLogResponse, Heartbeat, ListConsumersRequest,
+    ListConsumersResponse, ListEventTypesRequest, ListEventTypesResponse, ListEventsRequest, ListEventsResponse,
+    SeekConsumerRequest, SeekConsumerResponse, SubscribeEventsRequest, SubscribeEventsResponse,
+};
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::load::event;
+
+/// The argument that makes this program the floor.
+pub const ARGUMENT: &str = "--serve-the-floor";
+
+/// Serves until killed; says on stdout where. A stream begins to send once somebody commits: all at the same moment.
+pub async fn serve() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let address = listener.local_addr().expect("address");
+    println!("{}", serde_json::json!({ "grpc": address.to_string(), "pid": std::process::id() }));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .add_service(EventServiceServer::new(Floor::default()))
+        .serve_with_incoming(incoming)
+        .await
+        .expect("served");
+}
+
+struct Floor(watch::Sender<usize>);
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self(watch::channel(0).0)
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn frame() -> Frame {
+    let event = Event { sequence: 1, uuid: "u".repeat(36), full_details_json: event("floor"), ..Default::default() };
+    Frame::from(SubscribeEventsResponse { cursor: "c".repeat(36), frame: Some(Kind::Event(event)) })
+}
+
+#[tonic::async_trait]
+impl EventService for Floor {
+    type SubscribeEventsStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+    async fn subscribe_events(&self, _: Request<SubscribeEventsRequest>) -> Answer<Self::SubscribeEventsStream> {
+        let mut go = self.0.subscribe();
+        let first = Frame::from(SubscribeEventsResponse {
+            cursor: String::new(),
+            frame: Some(Kind::Heartbeat(Heartbeat::default())),
+        });
+        let events = futures_util::stream::once(async move {
+            let count = *go.wait_for(|count| *count > 0).await.expect("alive");
+            futures_util::stream::iter(std::iter::repeat_n(frame(), count))
+        });
+        let all = futures_util::stream::iter([first]).chain(events.flatten());
+        Ok(Response::new(Box::pin(all.map(Ok))))
+    }
+
+    /// The lease is how many frames each stream sends.
+    async fn commit_cursor(&self, request: Request<CommitCursorRequest>) -> Answer<CommitCursorResponse> {
+        self.0.send_replace(request.get_ref().lease.parse().unwrap_or(0));
+        Ok(Response::new(CommitCursorResponse::default()))
+    }
+
+    async fn list_events(&self, _: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_event_log(&self, _: Request<GetEventLogRequest>) -> Answer<GetEventLogResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_event_types(&self, _: Request<ListEventTypesRequest>) -> Answer<ListEventTypesResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_consumer(&self, _: Request<GetConsumerRequest>) -> Answer<GetConsumerResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_consumers(&self, _: Request<ListConsumersRequest>) -> Answer<ListConsumersResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn seek_consumer(&self, _: Request<SeekConsumerRequest>) -> Answer<SeekConsumerResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn delete_consumer(&self, _: Request<DeleteConsumerRequest>) -> Answer<DeleteConsumerResponse> {
+        Err(Status::unimplemented(""))
+    }
+}
