@@ -1,126 +1,42 @@
 //! The access tokens of all connections: kept in memory, renewed ahead of their end, by one request at a time however many calls wait.
 //!
 //! A renewal runs on its own, whoever waits for it or has given up waiting: a refresh token that was sent has an answer that must not
-//! be lost. What Okta gives in exchange is durable before it is used.
+//! be lost.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::clock::Clock;
-use super::dpop::{Audience, DPOP, Dpop, Request};
-use super::endpoint::{AuthorizationServer, CodeExchange, Failure, Issued};
+use super::access_token::{AccessToken, AccessTokenInUse, Authorization};
+use super::endpoint::{CodeExchange, Failure};
 use super::refusal::OAuthError;
-use crate::connections::{Connection, Connections, Credential, Grant, SigningKey};
+use super::slot::{Outcome, Renewal, Slot, Waiting};
+use crate::connections::{Connection, Connections, Credential, Grant};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::okta::client::usable;
 use crate::proto::{ConnectionState, ErrorReason};
 
-/// The part of a token's life after which it is renewed; a random share of the rest is added, so that many connections do not renew at
-/// the same moment.
-const RENEW_AFTER: f64 = 0.75;
-const RENEW_SPREAD: f64 = 0.15;
-/// A token is not sent so close to its end that it could die on the way.
-const LAST_SHARE: u32 = 20;
-const LAST_MOMENTS: Duration = Duration::from_secs(10);
-/// Requests that one renewal makes when the org does not answer.
-const MAX_ATTEMPTS: u32 = 3;
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// A renewal waits for a rate limit's reset for as long as this; callers are told when it takes longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// After a failed renewal calls fail for this long without asking again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Times that a new grant is tried to be stored, and the pause in between.
-const STORE_ATTEMPTS: u32 = 10;
-const STORE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Access tokens of all connections. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Tokens(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    http: reqwest::Client,
-    connections: Connections,
-    metrics: Metrics,
+pub(super) struct Inner {
+    pub(super) http: reqwest::Client,
+    pub(super) connections: Connections,
+    pub(super) metrics: Metrics,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     renewals: TaskTracker,
-}
-
-/// What is known of one connection's tokens, for as long as it has the same credential.
-#[derive(Debug)]
-struct Slot {
-    credential: Arc<Credential>,
-    current: RwLock<Option<Arc<AccessToken>>>,
-    /// Whether the last token was refused before its end.
-    was_refused: AtomicBool,
-    renewal: Mutex<Renewal>,
-    shared: Arc<Shared>,
-}
-
-/// What outlives a change of the credential.
-#[derive(Debug, Default)]
-struct Shared {
-    /// Held while the grant is used and replaced: requests for one connection's tokens go one after the other.
-    grant: tokio::sync::Mutex<Unsaved>,
-    dpop: Dpop,
-    clock: Clock,
-}
-
-/// A grant that could not be stored yet.
-type Unsaved = Option<Grant>;
-
-/// An access token. `Debug` prints no secret.
-#[derive(Debug)]
-struct AccessToken {
-    secret: SecretString,
-    bound: bool,
-    /// When it was issued in place of one that Okta had refused before its end.
-    replaced: Option<Instant>,
-    /// Whether Okta has ever let it in.
-    accepted: AtomicBool,
-    renew_at: Instant,
-    last_use: Instant,
-}
-
-#[derive(Debug, Default)]
-enum Renewal {
-    #[default]
-    Idle,
-    Running(Waiting),
-    Failed {
-        error: Error,
-        until: Instant,
-    },
-}
-
-type Outcome = Result<Arc<AccessToken>>;
-type Waiting = watch::Receiver<Option<Outcome>>;
-
-/// What a call authorizes itself with.
-#[derive(Debug, Clone)]
-pub enum Authorization {
-    /// The connection's API token.
-    ApiToken(SecretString),
-    /// An access token.
-    AccessToken(AccessTokenInUse),
-}
-
-/// An access token, and what its proofs are made with.
-#[derive(Debug, Clone)]
-pub struct AccessTokenInUse {
-    token: Arc<AccessToken>,
-    shared: Arc<Shared>,
 }
 
 impl Tokens {
@@ -283,13 +199,7 @@ impl Tokens {
         if let Some(slot) = present.filter(|slot| Arc::ptr_eq(&slot.credential, &connection.credential)) {
             return Arc::clone(slot);
         }
-        let slot = Arc::new(Slot {
-            credential: Arc::clone(&connection.credential),
-            current: RwLock::default(),
-            was_refused: AtomicBool::default(),
-            renewal: Mutex::default(),
-            shared: present.map(|slot| Arc::clone(&slot.shared)).unwrap_or_default(),
-        });
+        let slot = Arc::new(Slot::new(&connection.credential, present));
         slots.insert(Arc::clone(&connection.id), Arc::clone(&slot));
         slot
     }
@@ -331,262 +241,6 @@ impl Tokens {
 impl Inner {
     fn slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn server<'a>(&'a self, connection: &'a Connection, slot: &'a Slot) -> AuthorizationServer<'a> {
-        let Shared { dpop, clock, .. } = &*slot.shared;
-        AuthorizationServer { http: &self.http, metrics: &self.metrics, base_url: &connection.base_url, dpop, clock }
-    }
-
-    /// The newest grant there is.
-    async fn grant(&self, connection: &Connection, unsaved: &Unsaved) -> Result<Grant> {
-        match unsaved {
-            Some(grant) => Ok(grant.clone()),
-            None => Ok(self.connections.grant(&connection.id).await?.unwrap_or_default()),
-        }
-    }
-
-    /// One renewal, from reading the grant to having stored the next one.
-    async fn renew(&self, connection: &Connection, slot: &Slot) -> Outcome {
-        let mut unsaved = slot.shared.grant.lock().await;
-        let mut grant = self.grant(connection, &unsaved).await?;
-        slot.shared.restore_key(&grant);
-        if unsaved.is_some() {
-            self.save(connection, &grant, &mut unsaved).await?;
-        }
-        let issued = match self.ask(connection, slot, &mut grant).await {
-            Ok(issued) => issued,
-            Err(Failure::Refused(error)) => return Err(self.refused(connection, slot, error).await),
-            Err(Failure::WantsProof) => {
-                return Err(OAuthError::new("invalid_dpop_proof", "").into_error(connection));
-            }
-            Err(Failure::Unavailable(error)) => return Err(error),
-        };
-        let keeps_nothing = matches!(*slot.credential, Credential::ServiceApp(_)) && grant.dpop_key.is_none();
-        let same_scopes = issued.scopes.as_ref().is_none_or(|scopes| *scopes == grant.scopes);
-        grant.take(&issued, slot.credential.scopes());
-        if !(keeps_nothing && same_scopes) && self.is_of_the_same_client(connection, slot) {
-            self.save(connection, &grant, &mut unsaved).await?;
-        }
-        tracing::debug!(connection = %connection.id, lifetime = ?issued.lifetime, "renewed the access token");
-        Ok(slot.publish(AccessToken::new(issued)))
-    }
-
-    /// Asks for a token, more than once while the org is out of reach.
-    async fn ask(
-        &self,
-        connection: &Connection,
-        slot: &Slot,
-        grant: &mut Grant,
-    ) -> std::result::Result<Issued, Failure> {
-        let server = self.server(connection, slot);
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let asked = match &*slot.credential {
-                Credential::ApiToken(_) => return Err(Failure::Refused(OAuthError::new("invalid_client", ""))),
-                Credential::ServiceApp(app) => server.client_credentials(app).await,
-                Credential::OAuthWebApp(app) => {
-                    let Some(token) = &grant.refresh_token else {
-                        return Err(Failure::Refused(OAuthError::new("invalid_grant", "nobody has authorized it yet")));
-                    };
-                    self.connections.mark_refresh(&connection.id).await.map_err(Failure::Unavailable)?;
-                    server.refresh(app, token).await
-                }
-            };
-            match asked {
-                Err(Failure::WantsProof) if grant.dpop_key.is_none() => {
-                    grant.dpop_key = Some(slot.shared.new_key().map_err(Failure::Unavailable)?);
-                    self.connections.put_grant(&connection.id, grant).await.map_err(Failure::Unavailable)?;
-                    tracing::info!(connection = %connection.id, "the org wants tokens bound to a key (DPoP); made one");
-                }
-                Err(Failure::Unavailable(error)) if attempts < MAX_ATTEMPTS => {
-                    let backoff = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(attempts)).mul_f64(rand::random());
-                    let wait = error.retry_after().map_or(backoff, |reset| reset + backoff);
-                    if wait > LONGEST_WAIT {
-                        return Err(Failure::Unavailable(error));
-                    }
-                    tokio::time::sleep(wait).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Stores a grant. One that cannot be stored is kept in memory until it can: the one before is used up.
-    async fn save(&self, connection: &Connection, grant: &Grant, unsaved: &mut Unsaved) -> Result<()> {
-        *unsaved = Some(grant.clone());
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match self.connections.put_grant(&connection.id, grant).await {
-                Ok(()) => {
-                    *unsaved = None;
-                    return Ok(());
-                }
-                Err(error) if attempts == STORE_ATTEMPTS => {
-                    tracing::error!(connection = %connection.id, %error, "a new refresh token cannot be stored; it is kept in memory until it can");
-                    return Err(error);
-                }
-                Err(_) => tokio::time::sleep(STORE_PAUSE).await,
-            }
-        }
-    }
-
-    /// Okta has refused a token: what becomes of the connection, and what its calls are told.
-    async fn refused(&self, connection: &Connection, slot: &Slot, error: OAuthError) -> Error {
-        if error.ends_the_authorization() && self.is_of_the_same_client(connection, slot) {
-            slot.clear();
-            tracing::warn!(connection = %connection.id, code = error.code, "Okta refuses to renew the access token; the connection has to be authorized again");
-            let reason = format!("{}. {}", error.sentence(), error.advice(connection));
-            let changed = self.connections.needs_reauthorization(&connection.id, &reason, error.ends_the_grant()).await;
-            if let Err(error) = changed {
-                tracing::error!(connection = %connection.id, %error, "the state of a connection could not be stored");
-            }
-        }
-        error.into_error(connection)
-    }
-
-    /// Whether the connection still is what it was when this began. If not, what came of it is somebody else's.
-    fn is_of_the_same_client(&self, connection: &Connection, slot: &Slot) -> bool {
-        let present = self.connections.resolve(&connection.id);
-        present.is_ok_and(|present| present.credential.client_id() == slot.credential.client_id())
-    }
-}
-
-impl Slot {
-    fn current(&self) -> Option<Arc<AccessToken>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn publish(&self, mut token: AccessToken) -> Arc<AccessToken> {
-        token.replaced = self.was_refused.swap(false, Ordering::Relaxed).then(Instant::now);
-        let token = Arc::new(token);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&token));
-        token
-    }
-
-    fn clear(&self) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// The token is of no use any more, if it is still this one. Whether it was.
-    fn forget(&self, refused: &Arc<AccessToken>) -> bool {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let is_current = current.as_ref().is_some_and(|token| Arc::ptr_eq(token, refused));
-        if is_current {
-            *current = None;
-        }
-        is_current
-    }
-
-    /// A failed renewal may be repeated at once.
-    fn forgive(&self) {
-        let mut renewal = self.renewal();
-        if matches!(*renewal, Renewal::Failed { .. }) {
-            *renewal = Renewal::Idle;
-        }
-    }
-
-    fn renewal(&self) -> MutexGuard<'_, Renewal> {
-        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn using(&self, token: Arc<AccessToken>) -> Authorization {
-        Authorization::AccessToken(AccessTokenInUse { token, shared: Arc::clone(&self.shared) })
-    }
-}
-
-impl Shared {
-    /// Takes up the key that tokens are bound to, when there is one.
-    fn restore_key(&self, grant: &Grant) {
-        if self.dpop.key().is_some() {
-            return;
-        }
-        if let Some(key) = grant.dpop_key.as_ref().and_then(|text| SigningKey::read(text, "").ok()) {
-            self.dpop.set_key(Arc::new(key));
-        }
-    }
-
-    /// A fresh key that tokens are bound to from now on.
-    fn new_key(&self) -> Result<SecretString> {
-        let failed = |message| Error::new(ErrorReason::StorageUnavailable, message);
-        let text = SigningKey::generate().map_err(failed)?;
-        self.dpop.set_key(Arc::new(SigningKey::read(&text, "").map_err(failed)?));
-        Ok(text)
-    }
-}
-
-impl Grant {
-    /// Takes over what was issued; what the server does not repeat stays as it was.
-    fn take(&mut self, issued: &Issued, asked_for: &[String]) {
-        if let Some(token) = &issued.refresh_token {
-            self.refresh_token = Some(token.clone());
-        }
-        match &issued.scopes {
-            Some(scopes) => self.scopes.clone_from(scopes),
-            None if self.scopes.is_empty() => self.scopes = asked_for.to_vec(),
-            None => {}
-        }
-    }
-}
-
-impl AccessToken {
-    fn new(issued: Issued) -> Self {
-        let (now, lifetime) = (Instant::now(), issued.lifetime);
-        let renew_after = lifetime.mul_f64(RENEW_AFTER + RENEW_SPREAD * rand::random::<f64>());
-        let last_use = lifetime.saturating_sub((lifetime / LAST_SHARE).min(LAST_MOMENTS));
-        let (renew_at, last_use) = (now + renew_after, now + last_use);
-        Self {
-            secret: issued.access_token,
-            bound: issued.bound,
-            replaced: None,
-            accepted: AtomicBool::default(),
-            renew_at,
-            last_use,
-        }
-    }
-}
-
-impl Authorization {
-    /// Puts into `headers` what the request needs.
-    ///
-    /// # Errors
-    /// When a header cannot be made.
-    pub(in crate::okta) fn apply(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &mut HeaderMap,
-    ) -> std::result::Result<(), String> {
-        let value = match self {
-            Self::ApiToken(token) => format!("SSWS {}", token.expose_secret()),
-            Self::AccessToken(AccessTokenInUse { token, .. }) if !token.bound => {
-                format!("Bearer {}", token.secret.expose_secret())
-            }
-            Self::AccessToken(AccessTokenInUse { token, shared }) => {
-                let access_token = Some(token.secret.expose_secret());
-                let request = Request { method, url, access_token, now: shared.clock.now() };
-                let proof = shared.dpop.proof(Audience::Api, &request)?.unwrap_or_default();
-                headers.insert(DPOP, HeaderValue::try_from(proof).map_err(|error| error.to_string())?);
-                format!("DPoP {}", token.secret.expose_secret())
-            }
-        };
-        // The error would repeat the value.
-        let mut value = HeaderValue::try_from(value).map_err(|_| "the token cannot stand in a header".to_owned())?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-        Ok(())
-    }
-
-    /// Learns from an answer. Whether it brought a new nonce for proofs.
-    pub(in crate::okta) fn learn(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        let Self::AccessToken(AccessTokenInUse { token, shared }) = self else { return false };
-        if status != StatusCode::UNAUTHORIZED && !token.accepted.load(Ordering::Relaxed) {
-            token.accepted.store(true, Ordering::Relaxed);
-        }
-        shared.clock.learn(headers);
-        token.bound && shared.dpop.learn(Audience::Api, headers)
     }
 }
 
