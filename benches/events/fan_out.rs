@@ -13,7 +13,7 @@ use serde_json::Value;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use crate::load::{Target, delivery, event};
+use crate::load::{Door, Target, delivery, event};
 use crate::{floor, harness, median, tell};
 
 /// Frames that all streams together are sent.
@@ -21,6 +21,7 @@ const FRAMES: usize = 300_000;
 /// Events at most: storing them must not be what is measured.
 const MOST_EVENTS: usize = 20_000;
 const EVENTS_A_DELIVERY: usize = 100;
+const IN_FLIGHT: usize = 8;
 /// Streams that share a connection.
 const A_CONNECTION: usize = 100;
 const RUNS: usize = 3;
@@ -69,8 +70,8 @@ async fn live(streams: usize, events: usize) -> f64 {
         .collect();
     let (http, began) = (harness::http(), Instant::now());
     let reading = read_all(open, events);
-    for body in bodies {
-        target.deliver(&http, body).await;
+    for bodies in bodies.chunks(IN_FLIGHT) {
+        join_all(bodies.iter().map(|body| target.door.deliver(&http, body.clone()))).await;
     }
     reading.await.expect("read");
     let took = began.elapsed().as_secs_f64();
@@ -117,6 +118,7 @@ fn delivered(streams: usize, events: usize, seconds: f64) -> f64 {
 pub struct FloorProcess {
     child: Child,
     pub grpc: String,
+    http: String,
 }
 
 impl FloorProcess {
@@ -126,7 +128,13 @@ impl FloorProcess {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
-        Self { grpc: ready["grpc"].as_str().expect("address").to_owned(), child }
+        let text = |name: &str| ready[name].as_str().expect("address").to_owned();
+        Self { grpc: text("grpc"), http: text("http"), child }
+    }
+
+    /// Where it takes what it stores.
+    pub fn target(&self) -> Door {
+        Door { url: format!("http://{}/", self.http), secret: "none".to_owned() }
     }
 
     pub fn pid(&self) -> u32 {

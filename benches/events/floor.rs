@@ -1,15 +1,16 @@
-//! The floor of fan-out: a tonic service that sends one ready frame again and again, and does nothing else. It runs as a process of its
-//! own, as the server does.
+//! The floors, as a process of their own, as the server is: a tonic service that sends one ready frame again and again, and an HTTP
+//! listener that stores each body with bare SQLite. They do nothing else.
 
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt};
-use okta_connector::events::Frame;
+use okta_connector::events::{Frame, decode};
+use okta_connector::journal::{Source, StoredEvent};
 use okta_connector::proto::server::event_service_server::{EventService, EventServiceServer};
 use okta_connector::proto::subscribe_events_response::Frame as Kind;
 use okta_connector::proto::{
-    CommitCursorRequest, CommitCursorResponse, DeleteConsumerRequest, DeleteConsumerResponse, Event,
-    GetConsumerRequest, GetConsumerResponse, GetEventLogRequest, GetEventLogResponse, Heartbeat, ListConsumersRequest,
+    CommitCursorRequest, CommitCursorResponse, DeleteConsumerRequest, DeleteConsumerResponse, GetConsumerRequest,
+    GetConsumerResponse, GetEventLogRequest, GetEventLogResponse, Heartbeat, ListConsumersRequest,
     ListConsumersResponse, ListEventTypesRequest, ListEventTypesResponse, ListEventsRequest, ListEventsResponse,
     SeekConsumerRequest, SeekConsumerResponse, SubscribeEventsRequest, SubscribeEventsResponse,
 };
@@ -18,7 +19,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::load::event;
+use crate::bare_store;
+use crate::load::{envelope, event};
 
 /// The argument that makes this program the floor.
 pub const ARGUMENT: &str = "--serve-the-floor";
@@ -27,7 +29,9 @@ pub const ARGUMENT: &str = "--serve-the-floor";
 pub async fn serve() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("address");
-    println!("{}", serde_json::json!({ "grpc": address.to_string(), "pid": std::process::id() }));
+    let http = bare_store::serve().await;
+    let ready = serde_json::json!({ "grpc": address.to_string(), "http": http.to_string(), "pid": std::process::id() });
+    println!("{ready}");
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .add_service(EventServiceServer::new(Floor::default()))
@@ -46,8 +50,18 @@ impl Default for Floor {
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// The frame that the server would make of an event.
 fn frame() -> Frame {
-    let event = Event { sequence: 1, uuid: "u".repeat(36), full_details_json: event("floor"), ..Default::default() };
+    let stored = StoredEvent {
+        sequence: 1,
+        connection_id: "con_abcdefghijklmnop".to_owned(),
+        uuid: "1".to_owned(),
+        source: Source::Hook,
+        received: okta_connector::journal::now(),
+        envelope: envelope(),
+        raw: event("1"),
+    };
+    let event = decode("0011223344556677", stored).event;
     Frame::from(SubscribeEventsResponse { cursor: "c".repeat(36), frame: Some(Kind::Event(event)) })
 }
 

@@ -1,5 +1,7 @@
 //! A server with a hook, and deliveries to it.
 
+use std::sync::Arc;
+
 use okta_connector::proto::event_hook_service_client::EventHookServiceClient;
 use okta_connector::proto::{EventCard, RegisterEventHookRequest};
 use serde_json::Value;
@@ -9,9 +11,14 @@ use crate::harness::{Sandbox, Server};
 /// A server that a hook delivers to.
 pub struct Target {
     pub server: Server,
+    pub door: Arc<Door>,
+    _sandbox: Sandbox,
+}
+
+/// Where deliveries go.
+pub struct Door {
     pub url: String,
     pub secret: String,
-    _sandbox: Sandbox,
 }
 
 impl Target {
@@ -22,13 +29,15 @@ impl Target {
         let mut hooks = EventHookServiceClient::new(server.channel().await);
         let hook = hooks.register_event_hook(request).await.expect("registered").into_inner().hooks.remove(0);
         let requests = sandbox.requests().await;
-        let made =
-            requests.iter().rfind(|request| request["method"] == "POST" && request["path"] == "/api/v1/eventHooks");
-        let body: Value = serde_json::from_str(made.expect("made")["body"].as_str().expect("text")).expect("JSON");
+        let is_registration = |request: &&Value| request["method"] == "POST" && request["path"] == "/api/v1/eventHooks";
+        let made = requests.iter().rfind(is_registration).expect("made");
+        let body: Value = serde_json::from_str(made["body"].as_str().expect("text")).expect("JSON");
         let secret = body["channel"]["config"]["authScheme"]["value"].as_str().expect("secret").to_owned();
-        Self { url: hook.uri, secret, server, _sandbox: sandbox }
+        Self { door: Arc::new(Door { url: hook.uri, secret }), server, _sandbox: sandbox }
     }
+}
 
+impl Door {
     /// One delivery.
     pub async fn deliver(&self, http: &reqwest::Client, body: String) {
         let request = http.post(&self.url).header("authorization", &self.secret).body(body);
@@ -53,6 +62,13 @@ pub fn event(uuid: &str) -> String {
 "authenticationContext":{{"authenticationProvider":null,"credentialProvider":null,"externalSessionId":"trsXJ8","interface":null}},
 "securityContext":{{"asNumber":null,"asOrg":null,"isp":null,"domain":null,"isProxy":null}},"request":{{"ipChain":[]}}}}"#
     )
+}
+
+/// What is around the events of a delivery.
+pub fn envelope() -> String {
+    r#"{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","eventId":"b5a188b9",
+"eventTime":"2026-11-01T12:00:01.000Z","source":"https://acme.okta.com/api/v1/eventHooks/who1","contentType":"application/json"}"#
+        .to_owned()
 }
 
 /// A delivery of these events.

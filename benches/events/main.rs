@@ -3,6 +3,7 @@
 //! Machines are noisy and differ: only the ratios mean anything. The server is the real binary; what loads it is this process.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a benchmark may fail aloud")]
 
+mod bare_store;
 mod fan_out;
 mod floor;
 #[allow(dead_code, reason = "tests use more of it")]

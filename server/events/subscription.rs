@@ -56,7 +56,8 @@ pub struct Subscription {
     heartbeat_interval: Duration,
     heartbeat_due: Instant,
     /// When the last frame was handed over: until the next is asked for, the caller is not reading.
-    waiting_since: Option<Instant>,
+    handed_over: Option<Instant>,
+    now: Instant,
     board: watch::Receiver<Arc<Board>>,
     /// Changes of gaps that have been told, or are about to be.
     gaps_told: u64,
@@ -103,7 +104,8 @@ impl Subscription {
         Ok(Self {
             reader,
             claim,
-            waiting_since: None,
+            handed_over: None,
+            now: Instant::now(),
             board,
             gaps_told: known.gap_changes(),
             notices: known.gaps_to_begin_with(|id| options.filters.take_connection(id)).into(),
@@ -138,12 +140,14 @@ impl Subscription {
 
     /// The next frame; `None` when the stream is over.
     pub async fn next(&mut self) -> Option<Result<Frame>> {
-        let was_away = self.waiting_since.take().is_some_and(|since| since.elapsed() > self.reader.hub().slow_after());
+        // One look at the clock a frame does for everything that depends on it.
+        self.now = Instant::now();
+        let was_away = self.handed_over.is_some_and(|since| self.now - since > self.reader.hub().slow_after());
         if was_away && !matches!(self.stage, Stage::Ended(_)) {
             return Some(Ok(self.close(Ending::SlowConsumer)));
         }
         let next = self.look().await;
-        self.waiting_since = Some(Instant::now());
+        self.handed_over = Some(self.now);
         next
     }
 
@@ -161,6 +165,7 @@ impl Subscription {
                     if let Err(ending) = self.advance().await {
                         return Some(Ok(self.close(ending)));
                     }
+                    self.now = Instant::now();
                 }
                 Stage::Ended(error) => return error.take().map(Err),
             }
@@ -172,7 +177,7 @@ impl Subscription {
         if let Some(ending) = self.ending() {
             return Some(self.close(ending));
         }
-        if Instant::now() >= self.heartbeat_due {
+        if self.now >= self.heartbeat_due {
             return Some(self.heartbeat());
         }
         if let Some(gap) = self.next_notice() {
@@ -196,8 +201,9 @@ impl Subscription {
 
     /// What there is to tell of gaps.
     fn next_notice(&mut self) -> Option<Gap> {
-        let board = self.board.borrow_and_update();
-        if board.gap_changes() != self.gaps_told {
+        // Asked for every frame: a look at a number, and at the board only when it has changed.
+        if self.board.has_changed().unwrap_or(false) {
+            let board = self.board.borrow_and_update();
             self.notices.extend(board.gaps_since(self.gaps_told, |id| self.filters.take_connection(id)));
             self.gaps_told = board.gap_changes();
         }
@@ -314,7 +320,7 @@ impl Subscription {
     }
 
     fn heartbeat(&mut self) -> Frame {
-        self.heartbeat_due = Instant::now() + self.heartbeat_interval;
+        self.heartbeat_due = self.now + self.heartbeat_interval;
         let head = self.reader.hub().journal().head();
         frame(
             self.reader.hub(),

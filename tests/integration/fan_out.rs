@@ -16,7 +16,7 @@ const SUBSCRIBERS: usize = 1_000;
 /// Streams that share a connection.
 const A_CONNECTION: usize = 100;
 const DELIVERIES: usize = 50;
-const EVENTS_A_DELIVERY: usize = 20;
+const EVENTS_A_DELIVERY: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 async fn sequences(mut stream: Streaming<SubscribeEventsResponse>, wanted: usize) -> Vec<i64> {

@@ -136,6 +136,9 @@ async fn what_happened_while_the_server_was_down_is_there_after_it_came_back() {
     happen(&sandbox, 2_500).await;
     // As if it had been an hour.
     backdate(&down, Duration::from_secs(3_600));
+    // An org that takes its time: the gap is still suspected when somebody subscribes.
+    let fault = json!({ "path": "/api/v1/logs", "after": true, "delay_ms": 4_000 });
+    sandbox.control(Method::POST, "faults", Some(fault)).await;
     let server = reading(&sandbox, down);
     let mut frames = follow(&server).await;
     let gap = |wanted: GapState| {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use okta_connector::proto::create_connection_request::Credentials;
 use okta_connector::proto::{
-    AuthorizationOutcome, BeginAuthorizationRequest, Connection, ConnectionState, CreateConnectionRequest,
-    DeleteConnectionRequest, GetConnectionRequest, OAuthWebAppCredentials, ReadUserRequest, UpdateConnectionRequest,
-    WaitForAuthorizationRequest, WaitForAuthorizationResponse, update_connection_request,
+    ApiTokenCredentials, AuthorizationOutcome, BeginAuthorizationRequest, Connection, ConnectionState,
+    CreateConnectionRequest, DeleteConnectionRequest, GetConnectionRequest, OAuthWebAppCredentials, ReadUserRequest,
+    UpdateConnectionRequest, WaitForAuthorizationRequest, WaitForAuthorizationResponse, update_connection_request,
 };
 use prost_types::FieldMask;
 use reqwest::{Method, StatusCode};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::browser::Browser;
-use crate::harness::{Sandbox, Server, http, metadata, reason, wait_for};
+use crate::harness::{Sandbox, Server, fields, http, metadata, reason, wait_for};
 
 const CLIENT_SECRET: &str = "web-app-secret";
 
@@ -482,5 +482,80 @@ async fn a_scope_that_is_missing_is_named() {
     let refused = server.read("acme", "me").await.expect_err("no scope for users");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "OKTA_PERMISSION_DENIED"));
     assert_eq!(metadata(&refused, "required_scope"), "okta.users.read");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_web_app_or_no_update_of_one_is_refused_with_its_field() {
+    let sandbox = Sandbox::start();
+    let server = Server::alone();
+    let good = || OAuthWebAppCredentials {
+        client_id: "0oa1".to_owned(),
+        client_secret: CLIENT_SECRET.to_owned(),
+        scopes: vec!["okta.users.read".to_owned()],
+    };
+    let mut connections = server.connections().await;
+    let mut create = async |nickname: &str, credentials: OAuthWebAppCredentials| {
+        let (nickname, domain) = (nickname.to_owned(), sandbox.url());
+        let credentials = Some(Credentials::OauthWebApp(credentials));
+        connections.create_connection(CreateConnectionRequest { nickname, domain, credentials }).await
+    };
+    for (credentials, field) in [
+        (OAuthWebAppCredentials { client_id: String::new(), ..good() }, "client_id"),
+        (OAuthWebAppCredentials { client_secret: String::new(), ..good() }, "client_secret"),
+        (OAuthWebAppCredentials { client_secret: "two words".to_owned(), ..good() }, "client_secret"),
+        (OAuthWebAppCredentials { client_secret: "x".repeat(1_000_000), ..good() }, "client_secret"),
+        (OAuthWebAppCredentials { scopes: vec!["okta.users.read okta.logs.read".to_owned()], ..good() }, "scopes[0]"),
+    ] {
+        let status = create("acme", credentials).await.expect_err(field);
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec![format!("oauth_web_app.{field}")]));
+        assert!(!status.message().contains("two words"));
+    }
+    create("acme", good()).await.expect("created");
+    create("other", OAuthWebAppCredentials { scopes: Vec::new(), ..good() }).await.expect("created");
+    assert_eq!(get(&server, "other").await.scopes.len(), 6, "those that all RPCs need");
+
+    let update = |paths: &[&str]| UpdateConnectionRequest {
+        connection: "acme".to_owned(),
+        update_mask: Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }),
+        ..Default::default()
+    };
+    let token = ApiTokenCredentials { api_token: "00token".to_owned() };
+    let token = Some(update_connection_request::Credentials::ApiToken(token));
+    for (request, code, why) in [
+        (update(&[]), Code::InvalidArgument, "update_mask"),
+        (update(&["base_url"]), Code::InvalidArgument, "update_mask"),
+        (update(&["credentials"]), Code::InvalidArgument, "credentials"),
+        (update(&["nickname"]), Code::InvalidArgument, "nickname"),
+        (UpdateConnectionRequest { etag: "odd".to_owned(), ..update(&["disabled"]) }, Code::InvalidArgument, "etag"),
+        (
+            UpdateConnectionRequest { scopes: vec!["x".to_owned()], ..update(&["scopes"]) },
+            Code::InvalidArgument,
+            "scopes[0]",
+        ),
+        (
+            UpdateConnectionRequest { nickname: "other".to_owned(), ..update(&["nickname"]) },
+            Code::AlreadyExists,
+            "CONNECTION_NICKNAME_TAKEN",
+        ),
+        (
+            UpdateConnectionRequest { credentials: token, ..update(&["credentials"]) },
+            Code::FailedPrecondition,
+            "CONNECTION_KIND_MISMATCH",
+        ),
+    ] {
+        let status = server.connections().await.update_connection(request).await.expect_err(why);
+        let named = fields(&status).contains(&why.to_owned()) || reason(&status) == why;
+        assert!(status.code() == code && named, "{why}: {status:?}");
+    }
+    let off = UpdateConnectionRequest { disabled: true, ..update(&["disabled"]) };
+    server.connections().await.update_connection(off).await.expect("switched off");
+    let refused = server.read("acme", "me").await.expect_err("off");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONNECTION_DISABLED"));
+    let begin = BeginAuthorizationRequest { connection: "acme".to_owned() };
+    let refused = server.connections().await.begin_authorization(begin).await.expect_err("off");
+    assert_eq!(reason(&refused), "CONNECTION_DISABLED");
+    server.connections().await.update_connection(update(&["disabled"])).await.expect("switched on");
+    assert_eq!(get(&server, "acme").await.state(), ConnectionState::PendingAuthorization);
     server.stop().await;
 }
