@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::test_log::{Log, SMALL, closing, earliest, heartbeat, next, next_event, only, opened, start};
 use super::{Filters, HubLimits, page};
+use crate::journal::GapRow;
 use crate::proto::subscribe_events_request::Start as RequestedStart;
 use crate::proto::subscribe_events_response::Frame as Kind;
 use crate::proto::{ClosingReason, ErrorReason, GapState, SubscribeEventsRequest};
@@ -243,4 +244,44 @@ async fn a_stuck_stream_holds_up_no_other_and_loses_nothing() {
     for sequence in 1..=50 {
         assert_eq!(next_event(&mut stuck).await.1.sequence, sequence);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_to_a_stream_that_waits_and_to_one_that_begins() {
+    let log = Log::new(&SMALL);
+    let mut waiting = log.subscribe(earliest()).await.unwrap();
+    opened(&mut waiting).await;
+    let gap = |state| GapRow {
+        id: "gap_1".to_owned(),
+        connection_id: "conn".to_owned(),
+        state,
+        from: crate::journal::now(),
+        until: None,
+        reason: "because".to_owned(),
+        repaired: 0,
+        changed: crate::journal::now(),
+    };
+    let sources = log.hub.sources().clone();
+    let told = tokio::spawn(async move {
+        let first = next(&mut waiting).await;
+        (first, next(&mut waiting).await, waiting)
+    });
+    tokio::task::yield_now().await;
+    sources.put_gap(gap(GapState::Suspected));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    sources.put_gap(gap(GapState::Repaired));
+    let (first, second, _waiting) = told.await.unwrap();
+    let state = |(_, frame)| match frame {
+        Kind::Gap(gap) => gap.state(),
+        other => panic!("no gap: {other:?}"),
+    };
+    assert_eq!((state(first), state(second)), (GapState::Suspected, GapState::Repaired));
+    let mut beginning = log.subscribe(earliest()).await.unwrap();
+    opened(&mut beginning).await;
+    assert_eq!(state(next(&mut beginning).await), GapState::Repaired);
+    let mut elsewhere = earliest();
+    elsewhere.filters = vec![crate::proto::EventFilter { connections: vec!["other".to_owned()], ..Default::default() }];
+    let mut elsewhere = log.subscribe(elsewhere).await.unwrap();
+    opened(&mut elsewhere).await;
+    heartbeat(&mut elsewhere).await;
 }

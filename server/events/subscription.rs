@@ -247,7 +247,8 @@ impl Subscription {
                     biased;
                     () = self.shutdown.cancelled() => {}
                     () = lost(&mut self.claim) => {}
-                    Ok(()) = self.board.changed() => {}
+                    // Waiting for it counts as having seen it; it has yet to be told.
+                    Ok(()) = self.board.changed() => self.board.mark_changed(),
                     () = self.reader.passed(self.position) => {}
                     () = tokio::time::sleep_until(self.heartbeat_due) => {}
                 }
