@@ -19,5 +19,6 @@ pub mod reconciler;
 pub mod sandbox;
 pub mod secret;
 pub mod shutdown;
+pub mod sqlite;
 pub mod telemetry;
 pub mod webhook;

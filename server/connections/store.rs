@@ -9,6 +9,7 @@ use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::proto::ErrorReason;
+use crate::sqlite;
 
 /// How the schema came to be, step by step; SQLite's `user_version` counts the steps that a file has taken. A file that has taken
 /// more than there are was written by a newer version, and is not touched.
@@ -177,9 +178,10 @@ impl Store {
     /// `STORAGE_UNAVAILABLE` when it cannot be opened, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error| unavailable(&error);
-        let sqlite = Sqlite::open(path).map_err(failed)?;
-        sqlite.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        sqlite.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        let sqlite = sqlite::open_writer(path).map_err(|error| {
+            let message = format!("the connection store cannot be opened ({}): {error}", path.display());
+            Error::new(ErrorReason::StorageUnavailable, message)
+        })?;
         let taken: usize = sqlite.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         let known = MIGRATIONS.len();
         let Some(missing) = MIGRATIONS.get(taken..) else {

@@ -1,24 +1,17 @@
 //! The file of a journal: how it is opened for writing and for reading, and how SQLite's errors become ours.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::{Identity, schema};
 use crate::error::{Error, Result};
 use crate::proto::ErrorReason;
+use crate::sqlite;
 
-/// Only our own process may look into the file: events speak of people.
-const FILE_MODE: u32 = 0o600;
-/// How long to wait for a lock that another process holds, `sqlite3` in somebody's terminal for example.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of the writer: the dedupe index is looked up at random.
 const WRITER_CACHE_KIB: i64 = 16 << 10;
-/// Prepared statements kept for each connection: there are fewer.
-const STATEMENTS: usize = 32;
 
 /// Where a journal is kept.
 #[derive(Debug, Clone)]
@@ -58,16 +51,14 @@ impl Store {
 
     /// Makes the file where there is none, brings its tables up to date, and answers who the journal is.
     pub(super) fn prepare(&self) -> Result<Identity> {
-        self.create()
-            .and_then(|()| schema::prepare(&mut self.open_writer()?))
+        self.open_writer()
+            .and_then(|mut connection| schema::prepare(&mut connection))
             .map_err(|failure| failure.into_error(&format!("opened ({})", self.path.display())))
     }
 
     /// A connection that writes.
     pub(super) fn open_writer(&self) -> Attempt<Connection> {
-        let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let connection = sqlite::open_writer(&self.path)?;
         // Writing back is not the committing thread's business: see `write_back`.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
@@ -76,7 +67,7 @@ impl Store {
 
     /// A connection that reads.
     pub(super) fn open_reader(&self) -> Attempt<Connection> {
-        self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)
+        Ok(sqlite::open_reader(&self.path)?)
     }
 
     /// Bytes on disk, with what is not written back yet.
@@ -88,17 +79,5 @@ impl Store {
             .filter_map(|path| fs::metadata(path).ok())
             .map(|file| file.len())
             .sum()
-    }
-
-    fn create(&self) -> Attempt<()> {
-        OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&self.path)?;
-        Ok(())
-    }
-
-    fn open(&self, access: OpenFlags) -> Attempt<Connection> {
-        let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(connection)
     }
 }

@@ -42,7 +42,8 @@ impl Writer {
         let (commands, queue) = mpsc::channel(limits.queued_appends.max(1));
         let (publish_head, head) = watch::channel(0);
         let write_back = WriteBack::start(store.clone()).map_err(|failure| failure.into_error("opened"))?;
-        let mut thread = Thread { store, connection: None, publish_head, write_back, limits: limits.clone() };
+        let mut thread =
+            Thread { store, connection: None, failed: None, publish_head, write_back, limits: limits.clone() };
         thread.connection().map_err(|failure| failure.into_error("opened"))?;
         thread::Builder::new()
             .name("journal-writer".to_owned())
@@ -101,6 +102,8 @@ struct Thread {
     store: Store,
     /// None after a failure: the next commit opens a fresh one, so that a disk that was full is tried again.
     connection: Option<Connection>,
+    /// The one that failed, until there is another: readers share what is in memory of the write-ahead log with a writer that is open.
+    failed: Option<Connection>,
     publish_head: watch::Sender<i64>,
     write_back: WriteBack,
     limits: Limits,
@@ -148,7 +151,7 @@ impl Thread {
                 }
             }
             Err(failure) => {
-                self.connection = None;
+                self.failed = self.connection.take().or(self.failed.take());
                 let error = failure.into_error("written");
                 tracing::error!(%error, jobs = group.len(), "the event log could not be written");
                 for job in group {
@@ -184,6 +187,7 @@ impl Thread {
             None => {
                 let connection = self.store.open_writer()?;
                 self.publish(head(&connection)?);
+                self.failed = None;
                 connection
             }
         };

@@ -14,32 +14,42 @@ const MAX_ENVELOPE_BYTES: usize = 16 << 10;
 
 /// A delivery that can be stored.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) events: Vec<NewEvent>,
+pub struct Delivery {
+    /// Its events, each as it was sent.
+    pub events: Vec<NewEvent>,
     /// Items of the list of events that are none.
-    pub(super) unreadable: usize,
+    pub unreadable: usize,
 }
 
 /// Why a delivery cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
+pub enum Unfit {
+    /// Okta sends UTF-8.
     #[error("the body is not UTF-8")]
     NotUtf8,
+    /// Not JSON, or JSON of another kind.
     #[error("the body is not a JSON object")]
     NotAnObject,
+    /// It has no list of events.
     #[error("data.events is missing or is not a list")]
     NoEvents,
+    /// It has events, and all of them are of another kind.
     #[error("none of the events is a JSON object")]
     NoneReadable,
+    /// More than one commit should hold.
     #[error("the body has more than {MAX_EVENTS} events")]
     TooManyEvents,
+    /// More around the events than belongs there.
     #[error("the envelope has more than {MAX_ENVELOPE_BYTES} bytes")]
     EnvelopeTooLarge,
 }
 
 impl Delivery {
     /// Reads the body of a delivery to a hook of `connection_id`.
-    pub(super) fn read(connection_id: &Arc<str>, body: &[u8]) -> Result<Self, Unfit> {
+    ///
+    /// # Errors
+    /// What is wrong with it, when nothing of it can be stored.
+    pub fn read(connection_id: &Arc<str>, body: &[u8]) -> Result<Self, Unfit> {
         let text = std::str::from_utf8(body).map_err(|_| Unfit::NotUtf8)?.trim();
         if !text.starts_with('{') || !record::is_json(text) {
             return Err(Unfit::NotAnObject);

@@ -22,6 +22,7 @@ use axum::Router;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+pub use delivery::{Delivery, Unfit};
 pub use hooks::Hooks;
 pub use registry::{AcceptedSecret, Hook, Registry};
 

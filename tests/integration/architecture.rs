@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may import those before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "proto",
     "error",
     "org_url",
     "config",
     "secret",
+    "sqlite",
     "connections",
     "metrics",
     "okta",

@@ -14,7 +14,7 @@ mod connections;
 mod consumers;
 mod custom_api;
 mod demo;
-mod disk_full;
+mod disk;
 mod events;
 mod fan_out;
 mod groups;
