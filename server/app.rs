@@ -26,7 +26,7 @@ use crate::grpc::{
 };
 use crate::journal::{Journal, Limits, Retention};
 use crate::metrics::Metrics;
-use crate::okta::{self, Tokens};
+use crate::okta::{self, Governor, Tokens};
 use crate::proto::{DESCRIPTORS, server};
 use crate::reconciler::{self, Reconciler};
 use crate::secret::Sealer;
@@ -250,7 +250,8 @@ impl Parts {
         let metrics = Metrics::default();
         let http = http_client(config)?;
         let tokens = Tokens::new(http.clone(), connections.clone(), metrics.clone());
-        let okta = okta::Client::new(http, tokens, sealer.derive("page tokens"), metrics.clone());
+        let governor = Governor::new(config.reserved_rate_limit);
+        let okta = okta::Client::new(http, tokens, governor, sealer.derive("page tokens"), metrics.clone());
         let local_url = local_url(addresses.http);
         let browsers_url = config.public_url.clone().unwrap_or_else(|| local_url.clone());
         let authorizations = Authorizations::new(connections.clone(), okta.tokens().clone(), browsers_url);

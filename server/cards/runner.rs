@@ -1,11 +1,9 @@
 //! Runs any card: connection, call, answer, in the same way for all of them.
 
-use std::time::Instant;
-
 use super::{Card, NamesConnection};
 use crate::connections::Connections;
 use crate::error::{Error, Result};
-use crate::okta::{Client, Trace};
+use crate::okta::{Client, Context, Trace};
 
 /// Runs cards. Cloning shares what it runs them with.
 #[derive(Debug, Clone)]
@@ -20,8 +18,8 @@ impl Runner {
         Self { connections, okta }
     }
 
-    /// Carries a request out before the deadline, and tells where the time went.
-    pub async fn run<C: Card>(&self, request: &C::Request, deadline: Instant) -> (Trace, Result<C::Response>) {
+    /// Carries a request out, and tells where the time went.
+    pub async fn run<C: Card>(&self, request: &C::Request, context: &Context) -> (Trace, Result<C::Response>) {
         // The request is looked at before the connection: what is wrong with it is wrong on every connection.
         let prepared = C::call(request).and_then(|call| {
             let before = C::call_before(request)?;
@@ -33,16 +31,16 @@ impl Runner {
             Err(error) => return (Trace::default(), Err(error)),
         };
         let Some(before) = before else {
-            let (trace, answer) = self.okta.send(&connection, &call, deadline).await;
+            let (trace, answer) = self.okta.send(&connection, &call, context).await;
             let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer(request, &answer));
             return (trace, response);
         };
-        let (first, before) = self.okta.send(&connection, &before, deadline).await;
+        let (first, before) = self.okta.send(&connection, &before, context).await;
         let before = match before {
             Ok(before) => before,
             Err(error) => return (first, Err(name_fields::<C>(error))),
         };
-        let (second, answer) = self.okta.send(&connection, &call, deadline).await;
+        let (second, answer) = self.okta.send(&connection, &call, context).await;
         let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer_both(request, &before, &answer));
         (first.then(second), response)
     }

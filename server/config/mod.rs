@@ -45,6 +45,8 @@ pub struct Config {
     pub retention_age: Duration,
     /// The oldest events are removed when all take more than this.
     pub retention_bytes: u64,
+    /// Percentage of each of Okta's rate limits that is left to the org's other clients.
+    pub reserved_rate_limit: u8,
     /// What is logged.
     pub log: String,
     /// How log lines look.
@@ -142,6 +144,7 @@ impl Config {
             )?,
             retention_age: Duration::from_secs(number(value("retention_age")?, 1, 3650 * 24 * 3600)?),
             retention_bytes: number(value("retention_bytes")?, 1 << 20, 1 << 50)?,
+            reserved_rate_limit: number(value("reserved_rate_limit")?, 0, 90)?,
             log: log(value("log")?)?,
             log_format: log_format(value("log_format")?)?,
             default_connection: default_connection(variable, org_addresses)?,

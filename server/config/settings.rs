@@ -94,6 +94,12 @@ pub const SETTINGS: &[Setting] = &[
         "10737418240",
         "The oldest events are removed when all take more than this; 10 GiB",
     ),
+    setting(
+        "reserved_rate_limit",
+        "PERCENT",
+        "10",
+        "How much of each of Okta's rate limits is left to the org's other clients",
+    ),
     setting("drain_timeout", "SECONDS", "10", "How long a graceful stop may take"),
     setting("log", "FILTER", "info", "What is logged: error, warn, info, debug, trace, or target=level pairs"),
     setting("log_format", "FORMAT", "text", "How log lines look: text or json"),

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::cards::Runner;
 use crate::cards::users::GetUserGroups;
+use crate::okta::Context;
 use crate::proto::event::Card;
 use crate::proto::{
     Event, EventCard, EventEntity, GetUserGroupsRequest, Group, UserGroup, UserGroups, UserGroupsState,
@@ -78,7 +79,7 @@ impl GroupLookup {
                 let _room = room.acquire().await;
                 let page_token = String::new();
                 let request = GetUserGroupsRequest { connection, id_or_login, page_size: MAX_GROUPS, page_token };
-                runner.run::<GetUserGroups>(&request, deadline).await.1
+                runner.run::<GetUserGroups>(&request, &Context::internal("groups of events", deadline)).await.1
             };
             match tokio::time::timeout_at(deadline.into(), look_up).await {
                 Ok(Ok(found)) => groups(found.groups, !found.next_page_token.is_empty()),

@@ -1,5 +1,6 @@
 //! A unary call of a card on its way in and out: the caller's deadline, metrics, and where the time went.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -7,7 +8,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::cards::{Card, Runner};
 use crate::metrics::Metrics;
-use crate::okta::Trace;
+use crate::okta::{Context, Trace};
 
 /// What a call gets that names no deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,8 +31,8 @@ impl Unary {
     /// Carries one call out.
     pub(super) async fn run<C: Card>(&self, request: Request<C::Request>) -> Result<Response<C::Response>, Status> {
         let started = Instant::now();
-        let deadline = deadline(request.metadata(), started);
-        let (trace, outcome) = self.runner.run::<C>(request.get_ref(), deadline).await;
+        let context = Context::of(caller(&request), deadline(request.metadata(), started));
+        let (trace, outcome) = self.runner.run::<C>(request.get_ref(), &context).await;
         let answered = match outcome {
             Ok(response) => {
                 let mut response = Response::new(response);
@@ -48,6 +49,11 @@ impl Unary {
         self.metrics.rpc(C::RPC, code_name(code), started.elapsed());
         answered
     }
+}
+
+/// Who calls, as far as turns are concerned: each connection is somebody.
+fn caller<T>(request: &Request<T>) -> Arc<str> {
+    request.remote_addr().map_or_else(|| Arc::from("unknown"), |address| Arc::from(address.to_string()))
 }
 
 /// By when the caller wants to be answered, from the `grpc-timeout` header.

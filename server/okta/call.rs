@@ -70,7 +70,7 @@ pub enum Repeat {
 }
 
 /// What of Okta's answers is a result rather than an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Accept {
     /// 2xx.
     #[default]

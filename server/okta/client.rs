@@ -7,7 +7,10 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use ring::hmac;
 
 use super::answer::Answer;
-use super::call::{Accept, Call, Repeat};
+use super::call::{Accept, Call, HttpMethod, Repeat};
+use super::context::Context;
+use super::flights::Flights;
+use super::governor::{Governor, Permit, bucket};
 use super::http::{Unanswered, bounded_body};
 use super::oauth::{Authorization, Tokens};
 use super::page;
@@ -20,6 +23,8 @@ use crate::proto::{ConnectionState, ErrorReason};
 
 /// Nonces that one call learns on its way; a server that gives out one with every refusal is not followed for ever.
 const MAX_NONCES: u32 = 2;
+/// An attempt that the caller's own deadline cut short says something about the org only when it went on for this long.
+const LONG_SILENCE: Duration = Duration::from_secs(5);
 /// A page of 1000 users with large profiles is some megabytes; more than this is no answer of Okta's.
 const MAX_BODY: usize = 16 << 20;
 
@@ -28,6 +33,8 @@ const MAX_BODY: usize = 16 << 20;
 pub struct Client {
     http: reqwest::Client,
     tokens: Tokens,
+    governor: Governor,
+    flights: Flights,
     page_key: hmac::Key,
     metrics: Metrics,
 }
@@ -37,7 +44,7 @@ pub struct Client {
 pub struct Trace {
     /// How often it was sent.
     pub attempts: u32,
-    /// How long it waited between attempts.
+    /// How long it waited for its turn, and between attempts.
     pub waited: Duration,
     /// Okta's id of the last request that was answered.
     pub okta_request_id: String,
@@ -57,14 +64,28 @@ impl Trace {
 
 /// How one attempt came out.
 enum Attempt {
-    Answered(Answer),
-    Failed { ending: Ending, error: Error },
+    /// `crowded`: refused because too many requests were under way at once.
+    Answered {
+        answer: Answer,
+        crowded: bool,
+    },
+    Failed {
+        ending: Ending,
+        error: Error,
+    },
 }
 
 impl Client {
-    /// A client that sends through `http`, with the tokens of `tokens`. Page tokens are signed with `page_key`.
-    pub fn new(http: reqwest::Client, tokens: Tokens, page_key: hmac::Key, metrics: Metrics) -> Self {
-        Self { http, tokens, page_key, metrics }
+    /// A client that sends through `http`, with the tokens of `tokens`, when it is its turn by `governor`. Page tokens are signed with
+    /// `page_key`.
+    pub fn new(
+        http: reqwest::Client,
+        tokens: Tokens,
+        governor: Governor,
+        page_key: hmac::Key,
+        metrics: Metrics,
+    ) -> Self {
+        Self { http, tokens, governor, flights: Flights::default(), page_key, metrics }
     }
 
     /// The access tokens of the connections.
@@ -72,10 +93,42 @@ impl Client {
         &self.tokens
     }
 
-    /// Sends `call` as `connection`, again where that is safe, until it is answered or the deadline is near.
-    pub async fn send(&self, connection: &Connection, call: &Call, deadline: Instant) -> (Trace, Result<Answer>) {
+    /// The rate limits of the connections.
+    pub fn governor(&self) -> &Governor {
+        &self.governor
+    }
+
+    /// Sends `call` as `connection`, again where that is safe, until it is answered or the deadline is near. A read that somebody else has
+    /// under way is not sent again.
+    pub async fn send(&self, connection: &Connection, call: &Call, context: &Context) -> (Trace, Result<Answer>) {
+        if call.endpoint.method != HttpMethod::Get {
+            let _write = self.flights.write(&connection.id);
+            return self.send_alone(connection, call, context).await;
+        }
+        loop {
+            let alone = || {
+                let (client, connection, call, context) =
+                    (self.clone(), connection.clone(), call.clone(), context.clone());
+                async move { client.send_alone(&connection, &call, &context).await }
+            };
+            let (flight, is_ours) = self.flights.join(&connection.id, call, context.deadline, alone);
+            let Ok((trace, outcome)) = tokio::time::timeout_at(context.deadline.into(), flight.outcome).await else {
+                let error = unanswered(call, ErrorReason::OktaTimeout, "did not answer before the deadline");
+                return (Trace::default(), Err(error));
+            };
+            // Whoever began it had less time.
+            let cut_short = outcome
+                .as_ref()
+                .is_err_and(|error| matches!(error.reason(), ErrorReason::OktaTimeout | ErrorReason::OktaRateLimited));
+            if is_ours || !cut_short || flight.deadline >= context.deadline {
+                return (trace, outcome);
+            }
+        }
+    }
+
+    async fn send_alone(&self, connection: &Connection, call: &Call, context: &Context) -> (Trace, Result<Answer>) {
         let mut trace = Trace::default();
-        let outcome = self.send_traced(connection, call, deadline, &mut trace).await;
+        let outcome = self.send_traced(connection, call, context, &mut trace).await;
         (trace, outcome)
     }
 
@@ -83,7 +136,7 @@ impl Client {
         &self,
         connection: &Connection,
         call: &Call,
-        deadline: Instant,
+        context: &Context,
         trace: &mut Trace,
     ) -> Result<Answer> {
         usable(connection)?;
@@ -93,14 +146,26 @@ impl Client {
             }
             _ => None,
         };
+        let deadline = context.deadline;
         let url = format!("{}{}", connection.base_url, call.path_and_query(after.as_deref()));
+        let bucket = bucket(call.endpoint.method, &call.path);
         let mut authorization = self.tokens.authorization(connection, deadline).await?;
-        let (mut renewed, mut nonces) = (false, 0);
+        let (mut renewed, mut nonces, mut refused) = (false, 0, None);
         loop {
+            let waiting = Instant::now();
+            let turn = self.governor.turn(&connection.id, &bucket, &context.caller, deadline).await;
+            trace.waited += waiting.elapsed();
+            let mut permit = match (turn, refused.take()) {
+                (Ok(permit), _) => permit,
+                // What Okta said itself says more, but for when.
+                (Err(ours), Some(okta)) => return Err(with_delay_of(okta, &ours)),
+                (Err(ours), None) => return Err(ours),
+            };
             trace.attempts += 1;
-            let (attempt, has_new_nonce) = self.attempt(&authorization, call, &url, deadline).await;
+            let (attempt, has_new_nonce) = self.attempt(&authorization, call, &url, deadline, &mut permit).await;
+            drop(permit);
             let ending = attempt.ending();
-            if let Attempt::Answered(answer) = &attempt {
+            if let Attempt::Answered { answer, .. } = &attempt {
                 answer.request_id().clone_into(&mut trace.okta_request_id);
                 // What Okta does not let in it does not carry out: it can be sent again, with what it wants.
                 if answer.status == StatusCode::UNAUTHORIZED && has_new_nonce && nonces < MAX_NONCES {
@@ -117,7 +182,12 @@ impl Client {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let delay = retry::delay(ending, call.endpoint.repeat, trace.attempts, left, rand::random());
-            let Some(delay) = delay else { return self.finish(connection, call, attempt) };
+            let Some(delay) = delay.filter(|_| ending.is_refusal() || self.governor.may_repeat(&connection.id)) else {
+                return self.finish(connection, call, attempt);
+            };
+            if ending.is_refusal() {
+                refused = self.finish(connection, call, attempt).err();
+            }
             tracing::debug!(endpoint = call.endpoint.path, ?ending, ?delay, "sending again");
             tokio::time::sleep(delay).await;
             trace.waited += delay;
@@ -131,17 +201,27 @@ impl Client {
         call: &Call,
         url: &str,
         deadline: Instant,
+        permit: &mut Permit,
     ) -> (Attempt, bool) {
         let started = Instant::now();
         let exchange = tokio::time::timeout_at(deadline.into(), self.exchange(authorization, call, url));
-        let attempt = match exchange.await {
-            Ok(Ok(answer)) => Attempt::Answered(answer),
+        let exchange = exchange.await;
+        let exchanged = exchange.is_ok();
+        let attempt = match exchange {
+            Ok(Ok(answer)) => {
+                let crowded = permit.learn(answer.status, &answer.headers, answer.date());
+                Attempt::Answered { answer, crowded }
+            }
             Ok(Err(error)) => failed(call, &error),
             Err(_) => Attempt::Failed {
                 ending: Ending::Unclear,
                 error: unanswered(call, ErrorReason::OktaTimeout, "did not answer before the deadline"),
             },
         };
+        let tells = exchanged || started.elapsed() >= LONG_SILENCE;
+        if tells && matches!(attempt.ending(), Ending::NotSent | Ending::Unclear) {
+            permit.unanswered();
+        }
         self.metrics.okta_request(
             call.endpoint.method.as_str(),
             call.endpoint.path,
@@ -149,7 +229,7 @@ impl Client {
             started.elapsed(),
         );
         let has_new_nonce =
-            matches!(&attempt, Attempt::Answered(answer) if authorization.learn(answer.status, &answer.headers));
+            matches!(&attempt, Attempt::Answered { answer, .. } if authorization.learn(answer.status, &answer.headers));
         (attempt, has_new_nonce)
     }
 
@@ -181,7 +261,7 @@ impl Client {
 
     fn finish(&self, connection: &Connection, call: &Call, attempt: Attempt) -> Result<Answer> {
         let mut answer = match attempt {
-            Attempt::Answered(answer) => answer,
+            Attempt::Answered { answer, .. } => answer,
             Attempt::Failed { error, .. } => return Err(error),
         };
         if call.accept == Accept::Success && !answer.status.is_success() {
@@ -201,8 +281,9 @@ impl Attempt {
     fn ending(&self) -> Ending {
         match self {
             Self::Failed { ending, .. } => *ending,
-            Self::Answered(answer) => match answer.status.as_u16() {
-                429 => Ending::RateLimited(answer.until_reset()),
+            Self::Answered { crowded: true, .. } => Ending::Crowded,
+            Self::Answered { answer, .. } => match answer.status.as_u16() {
+                429 => Ending::RateLimited,
                 501 => Ending::Final,
                 500..=599 => Ending::ServerError,
                 _ => Ending::Final,
@@ -212,7 +293,7 @@ impl Attempt {
 
     fn status(&self) -> u16 {
         match self {
-            Self::Answered(answer) => answer.status.as_u16(),
+            Self::Answered { answer, .. } => answer.status.as_u16(),
             Self::Failed { .. } => 0,
         }
     }
@@ -248,6 +329,14 @@ fn failed(call: &Call, error: &ExchangeError) -> Attempt {
         failed = Error::new(reason, failed.message());
     }
     Attempt::Failed { ending, error: failed }
+}
+
+/// Okta's refusal, with the time at which the governor says that it is this call's turn.
+fn with_delay_of(okta: Error, ours: &Error) -> Error {
+    match ours.retry_after() {
+        Some(delay) => okta.with_retry_after(delay),
+        None => okta,
+    }
 }
 
 /// The error of a call that nobody knows the outcome of.

@@ -16,6 +16,8 @@ const USER_AGENT: &str = concat!("okta-connector/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence in the middle of an answer for longer than this is a broken connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// From the beginning to the end of the answer: one that comes drop by drop is cut, whatever the caller's deadline is.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A client that trusts the system's roots, and those of `extra_roots` (PEM) besides. It follows no redirects, and no name to where no
 /// org may be.
@@ -32,6 +34,7 @@ pub fn http_client(extra_roots: Option<&[u8]>, addresses: OrgAddresses) -> Resul
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
         .tls_certs_merge(roots)
         .dns_resolver(Arc::new(Resolver { addresses, proxies: Arc::new(proxies()) }))
         .build()

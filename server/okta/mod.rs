@@ -3,6 +3,9 @@
 mod answer;
 mod call;
 mod client;
+mod context;
+mod flights;
+pub mod governor;
 mod http;
 mod oauth;
 mod page;
@@ -14,6 +17,8 @@ mod retry;
 pub use self::answer::Answer;
 pub use self::call::{Accept, Call, Endpoint, HttpMethod, Page, Repeat};
 pub use self::client::{Client, Trace};
+pub use self::context::Context;
+pub use self::governor::Governor;
 pub use self::http::http_client;
 pub use self::oauth::{AuthorizationRequest, CodeExchange, OAuthError, Tokens};
 pub use self::probe::{Need, probe};

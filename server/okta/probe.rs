@@ -9,6 +9,7 @@ use reqwest::header::DATE;
 use super::answer::Answer;
 use super::call::{Accept, Call, Endpoint, HttpMethod, Repeat};
 use super::client::Client;
+use super::context::Context;
 use super::record::Projection;
 use super::refusal::refusal;
 use crate::connections::scopes::covers;
@@ -124,7 +125,8 @@ impl Asked {
 impl Prober<'_> {
     async fn ask(&self, mut call: Call) -> Result<Asked> {
         call.accept = Accept::AnyStatus;
-        let (_, answer) = self.client.send(self.connection, &call, self.deadline).await;
+        let (_, answer) =
+            self.client.send(self.connection, &call, &Context::internal("connection test", self.deadline)).await;
         Ok(Asked { answer: answer?, call })
     }
 

@@ -8,18 +8,16 @@ use super::call::Repeat;
 pub const MAX_ATTEMPTS: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// What a 429 waits that does not say until when.
-const UNKNOWN_RESET: Duration = Duration::from_secs(1);
-/// Callers that were refused together must not come back together.
-const RESET_SPREAD: Duration = Duration::from_millis(500);
 
 /// How one attempt ended, as far as trying again is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Okta answered, and another try would change nothing.
     Final,
-    /// Okta answered 429: it did not carry the call out. The window resets after this long, when it says so.
-    RateLimited(Option<Duration>),
+    /// Okta answered 429, as the window is spent: it did not carry the call out. When it is its turn again the governor knows.
+    RateLimited,
+    /// Okta answered 429, as there were too many requests at once: it did not carry the call out.
+    Crowded,
     /// Okta answered 5xx: nobody knows what became of the call.
     ServerError,
     /// The request never left: no connection was made.
@@ -28,7 +26,14 @@ pub enum Ending {
     Unclear,
 }
 
-/// After how long to try again; `None` to leave it at that.
+impl Ending {
+    /// Whether Okta refused the call for a rate limit's sake.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Crowded)
+    }
+}
+
+/// After how long to try again, the wait for its turn apart; `None` to leave it at that.
 ///
 /// `attempts` have been made, `left` is the time to the deadline, `jitter` is a random number in 0..1.
 pub fn delay(ending: Ending, repeat: Repeat, attempts: u32, left: Duration, jitter: f64) -> Option<Duration> {
@@ -37,8 +42,8 @@ pub fn delay(ending: Ending, repeat: Repeat, attempts: u32, left: Duration, jitt
     }
     let delay = match (ending, repeat) {
         (Ending::Final, _) | (Ending::ServerError | Ending::Unclear, Repeat::IfNotCarriedOut) => return None,
-        (Ending::RateLimited(reset), _) => reset.unwrap_or(UNKNOWN_RESET) + RESET_SPREAD.mul_f64(jitter),
-        (Ending::NotSent, _) | (Ending::ServerError | Ending::Unclear, Repeat::Safe) => {
+        (Ending::RateLimited, _) => Duration::ZERO,
+        (Ending::NotSent | Ending::Crowded, _) | (Ending::ServerError | Ending::Unclear, Repeat::Safe) => {
             backoff(attempts).mul_f64(jitter)
         }
     };
@@ -67,25 +72,18 @@ mod tests {
 
     #[test]
     fn what_was_surely_not_carried_out_is_repeated() {
-        for ending in [Ending::NotSent, Ending::RateLimited(None)] {
+        for ending in [Ending::NotSent, Ending::RateLimited, Ending::Crowded] {
             assert!(delay(ending, Repeat::IfNotCarriedOut, 1, MINUTE, 0.5).is_some());
         }
-    }
-
-    #[test]
-    fn a_rate_limit_waits_for_its_reset() {
-        let reset = Duration::from_secs(7);
-        let waited = delay(Ending::RateLimited(Some(reset)), Repeat::Safe, 1, MINUTE, 0.0);
-        assert_eq!(waited, Some(reset));
     }
 
     proptest! {
         #[test]
         fn nothing_waits_past_the_deadline_or_for_ever(
-            attempts in 0_u32..100, left_ms in 0_u64..100_000, jitter in 0.0..1.0_f64, reset in proptest::option::of(0_u64..1_000_000),
+            attempts in 0_u32..100, left_ms in 0_u64..100_000, jitter in 0.0..1.0_f64,
         ) {
             let left = Duration::from_millis(left_ms);
-            for ending in [Ending::RateLimited(reset.map(Duration::from_millis)), Ending::ServerError, Ending::NotSent, Ending::Unclear, Ending::Final] {
+            for ending in [Ending::RateLimited, Ending::Crowded, Ending::ServerError, Ending::NotSent, Ending::Unclear, Ending::Final] {
                 if let Some(delay) = delay(ending, Repeat::Safe, attempts, left, jitter) {
                     prop_assert!(delay < left);
                     prop_assert!(attempts < MAX_ATTEMPTS);

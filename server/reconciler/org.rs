@@ -14,7 +14,7 @@ use crate::connections::{Connection, Credential};
 use crate::error::{Error, Result};
 use crate::events::new_event;
 use crate::journal::{GapRow, NewEvent, Progress, Source};
-use crate::okta::{Answer, Call, Endpoint, HttpMethod, Repeat};
+use crate::okta::{Answer, Call, Context, Endpoint, HttpMethod, Repeat};
 use crate::proto::{ConnectionState, ErrorReason, GapState, ReconcilerState};
 use crate::secret::random_id;
 
@@ -109,7 +109,7 @@ impl OrgLog {
             None => self.beginning(newest),
         };
         let deadline = Instant::now() + PATIENCE;
-        let (_, answer) = self.with.okta.send(connection, &call, deadline).await;
+        let (_, answer) = self.with.okta.send(connection, &call, &Context::internal("System Log", deadline)).await;
         let answer = answer?;
         let events = self.read(&answer)?;
         let interval = self.with.options.interval;

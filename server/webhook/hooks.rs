@@ -13,7 +13,7 @@ use super::registry::{AcceptedSecret, Hook, Registry};
 use super::rotate::{Turns, time_of};
 use crate::connections::{Connection, Connections, HookRow, HookSecretRow, Store, secret_failed};
 use crate::error::{Error, Result};
-use crate::okta::{Answer, Call, Client, Endpoint, HttpMethod, Repeat};
+use crate::okta::{Answer, Call, Client, Context, Endpoint, HttpMethod, Repeat};
 use crate::proto::{ErrorReason, EventHook, EventHookStatus};
 use crate::secret::Sealer;
 
@@ -137,7 +137,7 @@ impl Hooks {
         row: &mut HookRow,
         deadline: Instant,
     ) -> Result<EventHookStatus> {
-        let outcome = self.okta.send(connection, &Call::new(VERIFY, &[&row.okta_id]), deadline).await.1;
+        let outcome = self.okta.send(connection, &Call::new(VERIFY, &[&row.okta_id]), &context(deadline)).await.1;
         let answer = outcome.map_err(|error| okta_hook::verification_failed(row, error))?;
         row.verified = true;
         still_there(row, self.store.set_verified(row.id.clone(), true).await?)?;
@@ -151,7 +151,7 @@ impl Hooks {
     pub async fn switch(&self, hook_id: &str, active: bool, deadline: Instant) -> Result<EventHook> {
         let (connection, row) = self.find(hook_id, deadline).await?;
         let endpoint = if active { ACTIVATE } else { DEACTIVATE };
-        match self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1 {
+        match self.okta.send(&connection, &Call::new(endpoint, &[&row.okta_id]), &context(deadline)).await.1 {
             Ok(answer) => Ok(self.show(&row, status_in(&answer))),
             Err(error) if active => Err(self.explain_refusal(&connection, error, deadline).await),
             Err(error) => Err(error),
@@ -181,7 +181,7 @@ impl Hooks {
         deadline: Instant,
     ) -> Result<()> {
         for endpoint in [DEACTIVATE, DELETE] {
-            let outcome = self.okta.send(connection, &Call::new(endpoint, &[&row.okta_id]), deadline).await.1;
+            let outcome = self.okta.send(connection, &Call::new(endpoint, &[&row.okta_id]), &context(deadline)).await.1;
             match outcome {
                 Err(error) if error.reason() == ErrorReason::OktaNotFound => {}
                 outcome => drop(outcome?),
@@ -218,7 +218,7 @@ impl Hooks {
 
     /// Every hook on the org, whoever made it.
     pub(super) async fn on_org(&self, connection: &Connection, deadline: Instant) -> Result<Vec<OrgHook>> {
-        let answer = self.okta.send(connection, &Call::new(LIST, &[]), deadline).await.1?;
+        let answer = self.okta.send(connection, &Call::new(LIST, &[]), &context(deadline)).await.1?;
         Ok(answer.items()?.into_iter().map(OrgHook::read).collect())
     }
 
@@ -275,6 +275,11 @@ pub(super) fn status_in(answer: &Answer) -> EventHookStatus {
 /// A hook can go while Okta is asked, with its connection or because somebody deletes it.
 pub(super) fn still_there(row: &HookRow, is_there: bool) -> Result<()> {
     if is_there { Ok(()) } else { Err(not_found(&row.id)) }
+}
+
+/// Requests about hooks have a turn of their own.
+pub(super) fn context(deadline: Instant) -> Context {
+    Context::internal("event hooks", deadline)
 }
 
 pub(super) fn not_found(hook_id: &str) -> Error {

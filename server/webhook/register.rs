@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use prost_types::Timestamp;
 use secrecy::ExposeSecret;
 
-use super::hooks::{Hooks, endpoint, still_there};
+use super::hooks::{Hooks, context, endpoint, still_there};
 use super::okta_hook::{self, MAX_TYPES, wanted_types};
 use crate::connections::{Connection, HookRow, secret_failed};
 use crate::error::{Error, Result};
@@ -101,7 +101,7 @@ impl Hooks {
         call: &Call,
         deadline: Instant,
     ) -> Result<EventHookStatus> {
-        let created = match self.okta.send(connection, call, deadline).await.1 {
+        let created = match self.okta.send(connection, call, &context(deadline)).await.1 {
             Ok(answer) => answer,
             Err(error) => return Err(self.explain_refusal(connection, error, deadline).await),
         };

@@ -9,7 +9,7 @@ use prost_types::Duration as ProtoDuration;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::hooks::{Hooks, endpoint, not_found, status_in, still_there};
+use super::hooks::{Hooks, context, endpoint, not_found, status_in, still_there};
 use super::okta_hook::{self, OrgHook};
 use crate::connections::{Connection, HookRow, secret_failed};
 use crate::error::{Error, Result};
@@ -71,9 +71,9 @@ impl Hooks {
         let grace = grace(request.grace.as_ref())?;
         let _turn = self.turns.take(&request.hook_id)?;
         let (connection, mut row) = self.find(&request.hook_id, deadline).await?;
-        let present = self.okta.send(&connection, &Call::new(READ, &[&row.okta_id]), deadline).await.1?;
+        let present = self.okta.send(&connection, &Call::new(READ, &[&row.okta_id]), &context(deadline)).await.1?;
         let (fresh, call) = self.accept_a_new_secret(&row, &present).await?;
-        let answer = match self.okta.send(&connection, &call, deadline).await.1 {
+        let answer = match self.okta.send(&connection, &call, &context(deadline)).await.1 {
             Ok(answer) => answer,
             Err(error) if okta_hook::is_unclear(&error) => {
                 tracing::warn!(hook_id = row.id, %error, "the org may have a new secret or not; both are accepted");
