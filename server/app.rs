@@ -14,10 +14,11 @@ use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::admin::{self, Readiness};
 use crate::authorization::Authorizations;
-use crate::cards::Runner;
+use crate::cards::{RequestIds, Runner};
 use crate::config::{Config, DefaultConnection, DefaultCredential, SecretKey, SystemLog};
 use crate::connections::{Connections, Credential, ServiceApp, SigningKey, Store, scopes};
 use crate::events::{GroupLookup, Hub, HubLimits};
@@ -90,6 +91,7 @@ struct Parts {
     metrics: Metrics,
     readiness: Readiness,
     reconciler: Option<Reconciler>,
+    request_ids: RequestIds,
 }
 
 impl App {
@@ -137,8 +139,18 @@ impl App {
         stop: CancellationToken,
         announce: impl FnOnce() -> Result<(), String> + Send,
     ) -> Result<(), String> {
-        let Parts { connections, okta, authorizations, hooks, journal, hub, metrics, readiness, reconciler } =
-            self.parts;
+        let Parts {
+            connections,
+            okta,
+            authorizations,
+            hooks,
+            journal,
+            hub,
+            metrics,
+            readiness,
+            reconciler,
+            request_ids,
+        } = self.parts;
         let (http_stop, hub_stop) = (CancellationToken::new(), CancellationToken::new());
         let registry = hooks.registry().clone();
 
@@ -171,11 +183,14 @@ impl App {
         let admin = serve_http(self.admin, admin::router(readiness.clone(), metrics.clone()), hub_stop.clone());
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        let runner = Runner::new(connections.clone(), okta.clone());
+        let runner = Runner::new(connections.clone(), okta.clone(), request_ids);
         let events = EventApi::new(journal.clone(), hub, stop.clone(), resolver(connections.clone()))
             .enriched_by(GroupLookup::new(runner.clone()));
         let unary = Unary::new(runner, metrics);
         let routes = server_builder()
+            // An id of the caller's, or one of ours, goes in and comes out with every RPC.
+            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::x_request_id())
             .add_service(health_service)
             .add_service(reflection(tonic_reflection::server::Builder::build_v1)?)
             .add_service(reflection(tonic_reflection::server::Builder::build_v1alpha)?)
@@ -247,14 +262,18 @@ impl Parts {
         if let Some(default) = &config.default_connection {
             connections.set_default(&default.domain, default_credential(default)?).await.map_err(failed)?;
         }
-        let metrics = Metrics::default();
+        let governor = Governor::new(config.reserved_rate_limit);
+        let mut registry = Metrics::registry();
+        registry.register_collector(Box::new(governor.clone()));
+        let metrics = Metrics::new(registry);
         let http = http_client(config)?;
         let tokens = Tokens::new(http.clone(), connections.clone(), metrics.clone());
-        let governor = Governor::new(config.reserved_rate_limit);
         let okta = okta::Client::new(http, tokens, governor, sealer.derive("page tokens"), metrics.clone());
         let local_url = local_url(addresses.http);
         let browsers_url = config.public_url.clone().unwrap_or_else(|| local_url.clone());
         let authorizations = Authorizations::new(connections.clone(), okta.tokens().clone(), browsers_url);
+        let request_ids =
+            RequestIds::open(&config.data_dir.join("request-ids.db"), Arc::clone(&sealer)).map_err(failed)?;
         let hooks = Hooks::new(store, sealer, connections.clone(), okta.clone(), config.public_url.clone(), local_url);
         hooks.load().await.map_err(failed)?;
         let journal = Journal::open(config.data_dir.join("journal.db"), Limits::default()).map_err(failed)?;
@@ -265,7 +284,7 @@ impl Parts {
             Reconciler::new(connections.clone(), okta.clone(), journal, sources, options)
         });
         let (hooks, readiness) = (Arc::new(hooks), Readiness::default());
-        Ok(Self { connections, okta, authorizations, hooks, journal, hub, metrics, readiness, reconciler })
+        Ok(Self { connections, okta, authorizations, hooks, journal, hub, metrics, readiness, reconciler, request_ids })
     }
 }
 

@@ -54,11 +54,16 @@ struct HookLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new(Registry::with_prefix("okta_connector"))
+        Self::new(Self::registry())
     }
 }
 
 impl Metrics {
+    /// A registry for them, and for others beside them.
+    pub fn registry() -> Registry {
+        Registry::with_prefix("okta_connector")
+    }
+
     /// The server's metrics in `registry`, which may hold others already.
     pub fn new(mut registry: Registry) -> Self {
         let rpcs = Family::default();

@@ -11,9 +11,13 @@ mod fields;
 mod golden_tests;
 pub mod groups;
 mod project;
+mod request_ids;
 mod runner;
 pub mod users;
 
+use std::time::SystemTime;
+
+pub use self::request_ids::RequestIds;
 pub use self::runner::Runner;
 use crate::error::Result;
 use crate::okta::{Answer, Call, Endpoint};
@@ -22,9 +26,9 @@ use crate::proto;
 /// A card.
 pub trait Card {
     /// Its RPC's request.
-    type Request: NamesConnection;
+    type Request: NamesConnection + prost::Message + Clone + 'static;
     /// Its RPC's response.
-    type Response;
+    type Response: prost::Message + Default + 'static;
 
     /// The card's title, as the Okta connector documents it.
     const TITLE: &'static str;
@@ -59,6 +63,21 @@ pub trait Card {
     /// As [`Card::answer`].
     fn answer_both(request: &Self::Request, _before: &Answer, answer: &Answer) -> Result<Self::Response> {
         Self::answer(request, answer)
+    }
+
+    /// The request id, of a card that takes one: then the same request is not carried out twice. Empty when there is none.
+    fn request_id(_: &Self::Request) -> &str {
+        ""
+    }
+
+    /// Of a card that takes a request id: a call that can tell what became of the same request when nobody knows.
+    fn find_out(_: &Self::Request) -> Option<Call> {
+        None
+    }
+
+    /// What that call tells: the response, if the request that was sent at `since` was carried out.
+    fn found_out(_: &Self::Request, _answer: &Answer, _since: SystemTime) -> Option<Self::Response> {
+        None
     }
 
     /// The field of the request that Okta means by a name in its error causes.

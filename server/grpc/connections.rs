@@ -1,6 +1,6 @@
 //! `ConnectionService`: which orgs there are, with which credentials; no secret ever comes back.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use prost_types::FieldMask;
 use secrecy::SecretString;
@@ -12,6 +12,7 @@ use crate::authorization::{Authorizations, Outcome};
 use crate::cards::CATALOGUE;
 use crate::connections::{Change, Connection, Connections, Credential, ServiceApp, SigningKey, WebApp, scopes};
 use crate::error::{Error, Result};
+use crate::okta::governor::{BucketStatus, LaneStatus};
 use crate::okta::{self, Need, probe};
 use crate::proto;
 use crate::proto::create_connection_request::Credentials;
@@ -20,9 +21,10 @@ use crate::proto::update_connection_request::Credentials as NewCredentials;
 use crate::proto::{
     AuthorizationOutcome, BeginAuthorizationRequest, BeginAuthorizationResponse, CreateConnectionRequest,
     CreateConnectionResponse, DeleteConnectionRequest, DeleteConnectionResponse, ErrorReason, GetConnectionRequest,
-    GetConnectionResponse, ListConnectionsRequest, ListConnectionsResponse, OAuthWebAppCredentials,
-    ResealSecretsRequest, ResealSecretsResponse, ServiceAppCredentials, TestConnectionRequest, TestConnectionResponse,
-    UpdateConnectionRequest, UpdateConnectionResponse, WaitForAuthorizationRequest, WaitForAuthorizationResponse,
+    GetConnectionResponse, GetRateLimitsRequest, GetRateLimitsResponse, ListConnectionsRequest,
+    ListConnectionsResponse, OAuthWebAppCredentials, RateLimitBucket, ResealSecretsRequest, ResealSecretsResponse,
+    ServiceAppCredentials, TestConnectionRequest, TestConnectionResponse, UpdateConnectionRequest,
+    UpdateConnectionResponse, WaitForAuthorizationRequest, WaitForAuthorizationResponse,
 };
 use crate::webhook::Registry;
 
@@ -93,6 +95,32 @@ impl ConnectionApi {
             connections: page.iter().map(|connection| self.show(connection)).collect(),
             next_page_token: page.last().filter(|_| more).map(|last| last.id.to_string()).unwrap_or_default(),
         })
+    }
+}
+
+/// The limits as the contract has them.
+fn rate_limits(status: &LaneStatus) -> GetRateLimitsResponse {
+    let (now, clock) = (Instant::now(), SystemTime::now());
+    let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let by_clock = |at: Instant| match at.checked_duration_since(now) {
+        Some(ahead) => clock + ahead,
+        None => clock - now.saturating_duration_since(at),
+    };
+    let bucket = |known: &BucketStatus| RateLimitBucket {
+        bucket: known.bucket.to_string(),
+        limit: known.window.map_or(0, |window| small(window.limit)),
+        remaining: known.window.map_or(0, |window| small(window.remaining)),
+        reserved: known.window.map_or(0, |window| small(window.reserve)),
+        resets: known.window.map(|window| by_clock(window.resets).into()),
+        in_flight: small(known.in_flight),
+        waiting: i32::try_from(known.waiting).unwrap_or(i32::MAX),
+    };
+    GetRateLimitsResponse {
+        buckets: status.buckets.iter().map(bucket).collect(),
+        concurrency_limit: small(status.concurrency_limit),
+        in_flight: small(status.in_flight),
+        retries_left: small(status.retries_left),
+        out_of_order_for: status.out_of_order_for.and_then(|wait| wait.try_into().ok()),
     }
 }
 
@@ -251,9 +279,18 @@ impl ConnectionService for ConnectionApi {
         let tokens_revoked = tokens.revoke(&connection).await;
         self.connections.delete(&connection).await?;
         tokens.forget(&connection.id);
+        self.okta.governor().forget(&connection.id);
         self.authorizations.abandon(&connection.id);
         self.hooks.remove_connection(&connection.id);
         Ok(Response::new(DeleteConnectionResponse { tokens_revoked }))
+    }
+
+    async fn get_rate_limits(
+        &self,
+        request: Request<GetRateLimitsRequest>,
+    ) -> std::result::Result<Response<GetRateLimitsResponse>, Status> {
+        let connection = self.connections.resolve(&request.get_ref().connection)?;
+        Ok(Response::new(rate_limits(&self.okta.governor().status(&connection.id))))
     }
 
     async fn test_connection(

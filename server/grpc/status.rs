@@ -80,6 +80,29 @@ fn code(reason: ErrorReason) -> Code {
     }
 }
 
+/// The name of a code as gRPC writes it.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
 fn bounded(message: &str) -> String {
     match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &message[..end]),
@@ -116,13 +139,38 @@ mod tests {
         assert!(documented.len() > 30, "the enum could not be read");
         for (name, promised) in documented.iter().skip(1) {
             let reason = ErrorReason::from_str_name(name).expect("a reason of the enum");
-            let actual: String = format!("{:?}", code(reason))
-                .char_indices()
-                .flat_map(|(at, letter)| (at > 0 && letter.is_uppercase()).then_some('_').into_iter().chain([letter]))
-                .collect::<String>()
-                .to_uppercase();
-            assert_eq!(&actual, promised, "{name}");
+            assert_eq!(code_name(code(reason)), promised, "{name}");
         }
+    }
+
+    /// The README's table is made of the one that refusals go by.
+    #[test]
+    fn the_readme_says_what_okta_answers_becomes() {
+        let mut rows: Vec<(ErrorReason, Vec<String>)> = Vec::new();
+        for (answer, reason) in crate::okta::refusal::table() {
+            match rows.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, answers)) => answers.push(answer),
+                None => rows.push((reason, vec![answer])),
+            }
+        }
+        let rows: String = rows
+            .iter()
+            .map(|(reason, answers)| {
+                format!("| {} | {} | `{}` |\n", answers.join(", "), code_name(code(*reason)), reason_name(*reason))
+            })
+            .collect();
+        let table = format!("| Okta answers | code | reason |\n|---|---|---|\n{rows}");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let readme = std::fs::read_to_string(&path).expect("README");
+        let (start, end) = ("<!-- errors -->\n", "<!-- /errors -->");
+        let (before, rest) = readme.split_once(start).expect("the start of the table");
+        let (_, after) = rest.split_once(end).expect("the end of the table");
+        let wanted = format!("{before}{start}{table}{end}{after}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &wanted).expect("written");
+        }
+        let readme = std::fs::read_to_string(&path).expect("README");
+        assert!(readme == wanted, "run UPDATE_GOLDEN=1 cargo test readme");
     }
 
     #[test]

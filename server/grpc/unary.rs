@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
+use super::status::code_name;
 use crate::cards::{Card, Runner};
 use crate::metrics::Metrics;
 use crate::okta::{Context, Trace};
@@ -32,6 +33,7 @@ impl Unary {
     pub(super) async fn run<C: Card>(&self, request: Request<C::Request>) -> Result<Response<C::Response>, Status> {
         let started = Instant::now();
         let context = Context::of(caller(&request), deadline(request.metadata(), started));
+        let request_id = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
         let (trace, outcome) = self.runner.run::<C>(request.get_ref(), &context).await;
         let answered = match outcome {
             Ok(response) => {
@@ -46,7 +48,17 @@ impl Unary {
             }
         };
         let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        self.metrics.rpc(C::RPC, code_name(code), started.elapsed());
+        let (code, took) = (code_name(code), started.elapsed());
+        tracing::debug!(
+            rpc = C::RPC,
+            code,
+            ?took,
+            okta_attempts = trace.attempts,
+            okta_request_id = trace.okta_request_id,
+            request_id,
+            "answered"
+        );
+        self.metrics.rpc(C::RPC, code, took);
         answered
     }
 }
@@ -89,29 +101,6 @@ fn tell(trace: &Trace, metadata: &mut MetadataMap) {
         && !trace.okta_request_id.is_empty()
     {
         metadata.insert("okta-request-id", id);
-    }
-}
-
-/// The name of a code as gRPC writes it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -150,7 +150,7 @@ impl Client {
         let url = format!("{}{}", connection.base_url, call.path_and_query(after.as_deref()));
         let bucket = bucket(call.endpoint.method, &call.path);
         let mut authorization = self.tokens.authorization(connection, deadline).await?;
-        let (mut renewed, mut nonces, mut refused) = (false, 0, None);
+        let (mut renewed, mut nonces, mut refused, mut refusals) = (false, 0, None, 0);
         loop {
             let waiting = Instant::now();
             let turn = self.governor.turn(&connection.id, &bucket, &context.caller, deadline).await;
@@ -181,7 +181,9 @@ impl Client {
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let delay = retry::delay(ending, call.endpoint.repeat, trace.attempts, left, rand::random());
+            refusals += u32::from(ending.is_refusal());
+            let alike = if ending.is_refusal() { refusals } else { trace.attempts - refusals };
+            let delay = retry::delay(ending, call.endpoint.repeat, alike, left, rand::random());
             let Some(delay) = delay.filter(|_| ending.is_refusal() || self.governor.may_repeat(&connection.id)) else {
                 return self.finish(connection, call, attempt);
             };

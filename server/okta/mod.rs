@@ -11,7 +11,7 @@ mod oauth;
 mod page;
 mod probe;
 pub mod record;
-mod refusal;
+pub mod refusal;
 mod retry;
 
 pub use self::answer::Answer;

@@ -7,6 +7,7 @@ use reqwest::header::WWW_AUTHENTICATE;
 
 use super::answer::Answer;
 use super::call::{Call, Repeat};
+use super::governor::bucket;
 use super::record::{Projection, Record};
 use crate::error::{Error, Violation};
 use crate::proto::ErrorReason;
@@ -60,6 +61,17 @@ const REFUSALS: &[(Match, ErrorReason)] = &[
     (Match::Statuses(500, 599), ErrorReason::OktaUnavailable),
 ];
 
+/// The table for people: what Okta answers, and our reason.
+pub fn table() -> impl Iterator<Item = (String, ErrorReason)> {
+    let text = |row: &Match| match row {
+        Match::CodeSaying(code, text) => format!("{code} … {text}"),
+        Match::Code(code) => (*code).to_owned(),
+        Match::Status(status) => format!("HTTP {status}"),
+        Match::Statuses(first, last) => format!("any other of HTTP {first} to {last}"),
+    };
+    REFUSALS.iter().map(move |(row, reason)| (text(row), *reason))
+}
+
 /// Okta's error body, as far as it is one.
 #[derive(Debug, Default)]
 struct Body {
@@ -89,7 +101,7 @@ pub fn refusal(call: &Call, answer: &Answer) -> Error {
         }
         ErrorReason::OktaRateLimited => error
             .with_retry_after(answer.until_reset().unwrap_or_default())
-            .with("rate_limit_bucket", call.endpoint.path),
+            .with("rate_limit_bucket", bucket(call.endpoint.method, &call.path)),
         ErrorReason::OktaUnavailable | ErrorReason::OktaTimeout if call.endpoint.repeat == Repeat::IfNotCarriedOut => {
             error.with("ambiguous", "true")
         }

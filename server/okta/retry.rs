@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::call::Repeat;
 
-/// A call is sent at most this often.
-pub const MAX_ATTEMPTS: u32 = 4;
+/// A call is sent at most this often, refusals for a rate limit's sake apart.
+const MAX_ATTEMPTS: u32 = 4;
+/// A call is refused for a rate limit's sake at most this often: others may want the same.
+const MAX_REFUSALS: u32 = 20;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -35,9 +37,10 @@ impl Ending {
 
 /// After how long to try again, the wait for its turn apart; `None` to leave it at that.
 ///
-/// `attempts` have been made, `left` is the time to the deadline, `jitter` is a random number in 0..1.
+/// `attempts` have ended in the same way, refusals counted apart from all others; `left` is the time to the deadline, `jitter` is a random
+/// number in 0..1.
 pub fn delay(ending: Ending, repeat: Repeat, attempts: u32, left: Duration, jitter: f64) -> Option<Duration> {
-    if attempts >= MAX_ATTEMPTS {
+    if attempts >= if ending.is_refusal() { MAX_REFUSALS } else { MAX_ATTEMPTS } {
         return None;
     }
     let delay = match (ending, repeat) {
@@ -86,7 +89,7 @@ mod tests {
             for ending in [Ending::RateLimited, Ending::Crowded, Ending::ServerError, Ending::NotSent, Ending::Unclear, Ending::Final] {
                 if let Some(delay) = delay(ending, Repeat::Safe, attempts, left, jitter) {
                     prop_assert!(delay < left);
-                    prop_assert!(attempts < MAX_ATTEMPTS);
+                    prop_assert!(attempts < MAX_ATTEMPTS || ending.is_refusal() && attempts < MAX_REFUSALS);
                 }
             }
         }

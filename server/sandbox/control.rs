@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::delivery::{self, Plans, Progress};
-use super::rate_limits::RateLimits;
+use super::rate_limits::{RateLimits, Setting};
 use super::{Shared, happen, oauth};
 
 /// Requests that are remembered.
@@ -74,6 +74,12 @@ pub(super) struct Fault {
     /// The connection breaks in the middle of the answer.
     #[serde(default)]
     pub(super) cut: bool,
+    /// The connection breaks before the answer.
+    #[serde(default)]
+    pub(super) reset: bool,
+    /// The answer's body comes byte by byte, so far apart.
+    #[serde(default)]
+    drip_ms: u64,
     /// The call is carried out first, and then all this happens to its answer.
     #[serde(default)]
     pub(super) after: bool,
@@ -86,6 +92,10 @@ fn one() -> u32 {
 impl Fault {
     pub(super) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms).min(MAX_DELAY)
+    }
+
+    pub(super) fn drip(&self) -> Option<Duration> {
+        (self.drip_ms > 0).then(|| Duration::from_millis(self.drip_ms).min(MAX_DELAY))
     }
 }
 
@@ -129,7 +139,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/_sandbox/", get(explain))
         .route("/_sandbox/requests", get(requests).delete(forget))
         .route("/_sandbox/faults", post(add_fault))
-        .route("/_sandbox/rate-limits", post(set_rate_limits))
+        .route("/_sandbox/rate-limits", get(rate_limits).post(set_rate_limits))
 }
 
 async fn explain() -> Json<Value> {
@@ -138,9 +148,14 @@ async fn explain() -> Json<Value> {
         "POST /_sandbox/faults": {
             "method": "GET … (any)", "path": "prefix (any)", "times": 1, "status": 503, "body": "text", "headers": {},
             "delay_ms": 0, "cut": "true breaks the connection in the middle of the answer",
+            "reset": "true breaks it before the answer", "drip_ms": "the body comes byte by byte, so far apart",
             "after": "true carries the call out first: what is lost, late or replaced is only its answer",
         },
-        "POST /_sandbox/rate-limits": { "/api/v1/users": 600, "GET /api/v1/users/{id}": 600 },
+        "POST /_sandbox/rate-limits": {
+            "/api/v1/users": "requests a minute", "GET /api/v1/users/{id}": { "limit": 600, "window_ms": 5000 },
+            "concurrent": "requests at once (75)", "token_share": "percentage of each bucket that a token may use (all)",
+        },
+        "GET /_sandbox/rate-limits": "what each bucket was asked and what of it was refused; the most requests at once",
     });
     for more in [happen::explanation(), delivery::explanation(), oauth::explanation()] {
         if let (Some(explanation), Value::Object(more)) = (explanation.as_object_mut(), more) {
@@ -170,11 +185,15 @@ async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> St
     StatusCode::NO_CONTENT
 }
 
+async fn rate_limits(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.control().rate_limits.report())
+}
+
 async fn set_rate_limits(
     State(shared): State<Shared>,
-    Json(limits): Json<std::collections::HashMap<String, u32>>,
+    Json(limits): Json<std::collections::HashMap<String, Setting>>,
 ) -> StatusCode {
     let mut control = shared.control();
-    limits.iter().take(100).for_each(|(bucket, limit)| control.rate_limits.set(bucket, *limit));
+    limits.iter().take(100).for_each(|(bucket, setting)| control.rate_limits.set(bucket, *setting));
     StatusCode::NO_CONTENT
 }

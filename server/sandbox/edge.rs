@@ -1,5 +1,7 @@
 //! What every call of Okta's API meets on its way in and out: faults, authentication, rate limits, request ids, a record of it.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -7,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::Shared;
@@ -16,6 +19,8 @@ use super::oauth::{self, Denial, Principal};
 
 /// Okta's bound on bodies.
 const MAX_BODY: usize = 1 << 20;
+/// By then what was written has left.
+const SENT: Duration = Duration::from_millis(20);
 
 /// The body as a JSON object.
 pub(super) fn object_of(body: &Bytes) -> Answer<Value> {
@@ -31,12 +36,17 @@ pub(super) async fn okta(State(shared): State<Shared>, request: Request, next: N
     };
     let now = shared.oauth().now();
     let denial = admit(&shared, &mut parts).err();
-    let allowance = shared.control().rate_limits.take(&parts.method, parts.uri.path(), now.system_time());
+    let caller = parts.extensions.get::<Principal>().map(|principal| principal.name().to_owned()).unwrap_or_default();
+    let mut allowance = shared.control().rate_limits.take(&parts.method, parts.uri.path(), &caller, now.system_time());
     let arrived = shared.control().arrived(record(&parts, &body));
     let fault = shared.control().next_fault(&parts.method, parts.uri.path());
     let (before, after) =
         fault.map_or((None, None), |fault| if fault.after { (None, Some(fault)) } else { (Some(fault), None) });
     let headers = parts.headers.clone();
+    let ordered = before.as_ref().or(after.as_ref());
+    if ordered.is_some_and(|fault| fault.status == Some(StatusCode::TOO_MANY_REQUESTS.as_u16())) {
+        allowance.spent();
+    }
     let mut response = match suffer(before.as_ref()).await {
         Some(response) => response,
         None => match denial {
@@ -53,7 +63,10 @@ pub(super) async fn okta(State(shared): State<Shared>, request: Request, next: N
         allowance.tell(response.headers_mut());
     }
     tell(&shared, &headers, response.headers_mut());
-    if before.or(after).is_some_and(|fault| fault.cut) { cut_off(response) } else { response }
+    match before.or(after) {
+        Some(fault) => damage(&fault, response),
+        None => response,
+    }
 }
 
 /// Finds out who calls, and leaves it with the request. The authorization server's own endpoints ask nobody here.
@@ -110,9 +123,15 @@ fn headers_of(headers: &HeaderMap) -> Value {
     Value::Object(shown.map(pair).collect())
 }
 
-/// The answer that a fault gives instead of the real one.
+/// The answer that a fault gives instead of the real one. One that is broken off before its head needs none.
 fn instead(fault: &Fault) -> Option<Response> {
+    if fault.reset && !fault.after {
+        return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
     let status = StatusCode::from_u16(fault.status?).ok()?;
+    if status == StatusCode::TOO_MANY_REQUESTS && fault.body.is_empty() {
+        return Some(OktaError::too_many_requests().into_response());
+    }
     let mut response = (status, fault.body.clone()).into_response();
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     for (name, value) in &fault.headers {
@@ -123,10 +142,42 @@ fn instead(fault: &Fault) -> Option<Response> {
     Some(response)
 }
 
-/// The beginning of an answer, and then nothing.
-fn cut_off(response: Response) -> Response {
+/// What a fault does to an answer on its way.
+fn damage(fault: &Fault, response: Response) -> Response {
+    if fault.reset {
+        return broken_off(response, None);
+    }
+    if fault.cut {
+        return broken_off(response, Some(Bytes::from_static(b"{")));
+    }
+    match fault.drip() {
+        Some(pause) => dripping(response, pause),
+        None => response,
+    }
+}
+
+/// The head of an answer and the beginning of its body, and then nothing. Without a beginning not even the head is sent: the body fails
+/// before anything has left.
+fn broken_off(response: Response, beginning: Option<Bytes>) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.headers.remove("content-length");
-    let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("cut off on purpose"))];
-    Response::from_parts(parts, Body::from_stream(futures_util::stream::iter(pieces)))
+    let pause = if beginning.is_some() { SENT } else { Duration::ZERO };
+    let end = futures_util::stream::once(async move {
+        tokio::time::sleep(pause).await;
+        Err(std::io::Error::other("broken off on purpose"))
+    });
+    let pieces = futures_util::stream::iter(beginning).map(Ok);
+    Response::from_parts(parts, Body::from_stream(pieces.chain(end)))
+}
+
+/// The same answer, byte by byte.
+fn dripping(response: Response, pause: Duration) -> Response {
+    let (parts, body) = response.into_parts();
+    let whole = futures_util::stream::once(axum::body::to_bytes(body, usize::MAX));
+    let bytes = whole.flat_map(|whole| futures_util::stream::iter(whole.unwrap_or_default()));
+    let drops = bytes.then(move |byte| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[byte]))
+    });
+    Response::from_parts(parts, Body::from_stream(drops))
 }

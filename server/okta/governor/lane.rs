@@ -67,6 +67,8 @@ struct Waiter {
 pub struct Permit {
     lane: Arc<Lane>,
     bucket: Bucket,
+    /// Which crowd it belongs to, as far as slots are concerned.
+    crowd: u32,
     /// Whether it is known what the org did with the request.
     known: bool,
 }
@@ -235,10 +237,10 @@ impl Lane {
     }
 
     fn grant(self: &Arc<Self>, state: &mut State, bucket: Bucket, now: Instant) -> Permit {
-        state.slots.take();
+        let crowd = state.slots.take();
         state.budget.add();
         state.queue(&bucket).window.sent(now);
-        Permit { lane: self.clone(), bucket, known: false }
+        Permit { lane: self.clone(), bucket, crowd, known: false }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -282,7 +284,7 @@ impl Permit {
             state.breaker.answered();
         }
         if refused && told == Told::Crowd {
-            state.slots.refused(now);
+            state.slots.refused(self.crowd, now);
             return true;
         }
         state.slots.answered(now);

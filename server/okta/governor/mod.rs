@@ -9,6 +9,7 @@ mod bucket;
 mod budget;
 mod fair;
 mod lane;
+mod metrics;
 mod reading;
 mod slots;
 mod window;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 pub use self::bucket::{Bucket, bucket};
 use self::lane::Lane;
 pub use self::lane::{BucketStatus, LaneStatus, Permit};
+pub use self::window::Seen;
 use crate::error::{Error, Result};
 use crate::proto::ErrorReason;
 

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 const FIRST: u32 = 35;
 /// What Okta allows at most.
 const MOST: u32 = 75;
-/// Refusals within this time are about the same crowd.
-const ONE_CROWD: Duration = Duration::from_secs(1);
 /// For so long after a refusal the number that was refused is not tried again.
 const MEMORY: Duration = Duration::from_secs(600);
 
@@ -20,11 +18,13 @@ pub struct Slots {
     successes: u32,
     /// What was refused last, and when.
     refused: Option<(u32, Instant)>,
+    /// How often the limit was lowered: requests that were sent before are one crowd, and lower it once.
+    lowered: u32,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { limit: FIRST, in_flight: 0, successes: 0, refused: None }
+        Self { limit: FIRST, in_flight: 0, successes: 0, refused: None, lowered: 0 }
     }
 }
 
@@ -44,9 +44,10 @@ impl Slots {
         self.limit
     }
 
-    /// A request is sent.
-    pub fn take(&mut self) {
+    /// A request is sent; answers which crowd it belongs to.
+    pub fn take(&mut self) -> u32 {
         self.in_flight += 1;
+        self.lowered
     }
 
     /// A request has come to its end.
@@ -66,14 +67,16 @@ impl Slots {
         }
     }
 
-    /// A request was refused because there were too many at once.
-    pub fn refused(&mut self, now: Instant) {
-        if self.refused.is_some_and(|(_, when)| now.saturating_duration_since(when) < ONE_CROWD) {
+    /// A request of a crowd was refused because there were too many at once.
+    pub fn refused(&mut self, crowd: u32, now: Instant) {
+        if crowd < self.lowered {
             return;
         }
-        self.refused = Some((self.in_flight.max(1), now));
-        self.limit = (self.in_flight.min(self.limit) * 3 / 4).max(1);
+        let refused = self.in_flight.clamp(1, self.limit);
+        self.refused = Some((refused, now));
+        self.limit = (refused / 2).max(1);
         self.successes = 0;
+        self.lowered += 1;
     }
 
     fn ceiling(&self, now: Instant) -> u32 {
@@ -92,12 +95,13 @@ mod tests {
     fn rounds(slots: &mut Slots, allowed: u32, rounds: u32, now: &mut Instant) -> Vec<u32> {
         (0..rounds)
             .map(|_| {
+                let mut crowd = 0;
                 while slots.is_free() {
-                    slots.take();
+                    crowd = slots.take();
                 }
                 let refused = slots.in_flight().saturating_sub(allowed);
                 for number in 0..slots.in_flight() {
-                    if number < refused { slots.refused(*now) } else { slots.answered(*now) }
+                    if number < refused { slots.refused(crowd, *now) } else { slots.answered(*now) }
                 }
                 while slots.in_flight() > 0 {
                     slots.give_back();
@@ -125,10 +129,11 @@ mod tests {
 
     #[test]
     fn one_slot_is_always_there() {
-        let (mut slots, mut now) = (Slots::default(), Instant::now());
+        let mut slots = Slots::default();
         for _ in 0..100 {
-            slots.refused(now);
-            now += ONE_CROWD;
+            let crowd = slots.take();
+            slots.refused(crowd, Instant::now());
+            slots.give_back();
         }
         assert!(slots.is_free());
     }

@@ -14,6 +14,8 @@ const IN_THE_DARK: u32 = 16;
 const SETTLING: Duration = Duration::from_secs(2);
 /// Resets that lie so close together are one.
 const SAME_RESET_SECONDS: u64 = 2;
+/// Paced requests are not further apart: of a small limit the last ones need not wait for the reset.
+const WIDEST: Duration = Duration::from_secs(1);
 /// What a 429 waits that does not say until when.
 const UNTOLD: Duration = Duration::from_secs(1);
 
@@ -180,7 +182,7 @@ impl Told {
 
     /// How far requests are apart that use up the rest of the window evenly.
     fn spacing(&self, free: u32, now: Instant) -> Duration {
-        self.resets.saturating_duration_since(now) / free.max(1)
+        (self.resets.saturating_duration_since(now) / free.max(1)).min(WIDEST)
     }
 }
 
