@@ -13,8 +13,8 @@ use crate::okta::{Context, Trace};
 
 /// What a call gets that names no deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// We answer this much before the caller's deadline, so that our reason arrives rather than nothing.
-const ANSWER_MARGIN: Duration = Duration::from_millis(20);
+/// We answer this much before the caller's deadline, so that our reason arrives rather than nothing: a tenth of the time, within these.
+const ANSWER_MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// Serves the RPCs of cards. Cloning shares the runner.
 #[derive(Debug, Clone)]
@@ -71,7 +71,9 @@ fn caller<T>(request: &Request<T>) -> Arc<str> {
 /// By when the caller wants to be answered, from the `grpc-timeout` header.
 pub(super) fn deadline(metadata: &MetadataMap, started: Instant) -> Instant {
     let header = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
-    let timeout = header.and_then(parse_timeout).map_or(DEFAULT_TIMEOUT, |wanted| wanted.saturating_sub(ANSWER_MARGIN));
+    let timeout = header
+        .and_then(parse_timeout)
+        .map_or(DEFAULT_TIMEOUT, |wanted| wanted.saturating_sub((wanted / 10).clamp(ANSWER_MARGIN.0, ANSWER_MARGIN.1)));
     started.checked_add(timeout).unwrap_or(started + DEFAULT_TIMEOUT)
 }
 

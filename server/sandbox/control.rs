@@ -138,7 +138,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/_sandbox/", get(explain))
         .route("/_sandbox/requests", get(requests).delete(forget))
-        .route("/_sandbox/faults", post(add_fault))
+        .route("/_sandbox/faults", post(add_fault).delete(forget_faults))
         .route("/_sandbox/rate-limits", get(rate_limits).post(set_rate_limits))
 }
 
@@ -151,6 +151,7 @@ async fn explain() -> Json<Value> {
             "reset": "true breaks it before the answer", "drip_ms": "the body comes byte by byte, so far apart",
             "after": "true carries the call out first: what is lost, late or replaced is only its answer",
         },
+        "DELETE /_sandbox/faults": "forgets those that no call has met yet",
         "POST /_sandbox/rate-limits": {
             "/api/v1/users": "requests a minute", "GET /api/v1/users/{id}": { "limit": 600, "window_ms": 5000 },
             "concurrent": "requests at once (75)", "token_share": "percentage of each bucket that a token may use (all)",
@@ -182,6 +183,11 @@ async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> St
         return StatusCode::INSUFFICIENT_STORAGE;
     }
     control.faults.push(fault);
+    StatusCode::NO_CONTENT
+}
+
+async fn forget_faults(State(shared): State<Shared>) -> StatusCode {
+    shared.control().faults.clear();
     StatusCode::NO_CONTENT
 }
 

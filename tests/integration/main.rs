@@ -17,6 +17,7 @@ mod demo;
 mod disk;
 mod events;
 mod fan_out;
+mod faults;
 mod groups;
 mod harness;
 mod hooks;
