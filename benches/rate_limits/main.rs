@@ -43,7 +43,7 @@ fn main() {
         row("429s met", |came| came.refused.to_string());
         row("useful answers", |came| came.answered.iter().sum::<u32>().to_string());
         row("of the limit, in percent", |came| {
-            format!("{:.1}", 100.0 * f64::from(came.served) / f64::from(LIMIT * came.windows))
+            format!("{:.1}", 100.0 * f64::from(came.used) / f64::from(LIMIT * came.windows))
         });
         row("least / most of a caller's share", |came| {
             let fair = f64::from(came.answered.iter().sum::<u32>()) / f64::from(u32::try_from(CALLERS).unwrap_or(1));
@@ -61,6 +61,8 @@ fn main() {
 /// What came of it.
 struct Came {
     served: u32,
+    /// Served until just before the end: what comes after counts in a window that is not over.
+    used: u32,
     refused: u32,
     windows: u32,
     answered: Vec<u32>,
@@ -74,11 +76,22 @@ async fn org() -> Sandbox {
     sandbox
 }
 
-async fn came(sandbox: &Sandbox, answered: Vec<u32>, refusals: Vec<Duration>, lasting: Duration) -> Came {
+/// What the org has counted.
+async fn count(sandbox: &Sandbox, what: &str) -> u32 {
     let counted: Value = serde_json::from_str(&sandbox.control(Method::GET, "rate-limits", None).await).expect("JSON");
-    let count = |what: &str| u32::try_from(counted["buckets"][BUCKET][what].as_u64().unwrap_or(0)).expect("small");
+    u32::try_from(counted["buckets"][BUCKET][what].as_u64().unwrap_or(0)).expect("small")
+}
+
+/// What the org has served when the last of the windows is about to end.
+async fn used(sandbox: &Sandbox, lasting: Duration) -> u32 {
+    tokio::time::sleep(lasting - Duration::from_secs(1)).await;
+    count(sandbox, "served").await
+}
+
+async fn came(sandbox: &Sandbox, used: u32, answered: Vec<u32>, refusals: Vec<Duration>, lasting: Duration) -> Came {
     let windows = u32::try_from(lasting.as_secs() / 60).expect("small");
-    Came { served: count("served"), refused: count("refused"), windows, answered, refusals }
+    let (served, refused) = (count(sandbox, "served").await, count(sandbox, "refused").await);
+    Came { served, used, refused, windows, answered, refusals }
 }
 
 async fn connector(lasting: Duration) -> Came {
@@ -103,12 +116,11 @@ async fn connector(lasting: Duration) -> Came {
             }
         }
     });
-    futures_util::future::join_all(callers).await;
-    // The limit is one of so many windows: what comes after them does not count.
+    let (used, _) = tokio::join!(used(&sandbox, lasting), futures_util::future::join_all(callers));
     let mut refusals = refusals.lock().expect("lock").clone();
     refusals.sort();
     let answered = answered.lock().expect("lock").clone();
-    let came = came(&sandbox, answered, refusals, lasting).await;
+    let came = came(&sandbox, used, answered, refusals, lasting).await;
     server.stop().await;
     came
 }
@@ -164,7 +176,8 @@ async fn sdk(lasting: Duration) -> Option<Came> {
             .stderr(Stdio::inherit())
             .output()
     });
-    let output = run.await.expect("ran").expect("ran");
+    let (used, output) = tokio::join!(used(&sandbox, lasting), run);
+    let output = output.expect("ran").expect("ran");
     let answered: Vec<u32> = serde_json::from_slice(&output.stdout).expect("JSON");
-    Some(came(&sandbox, answered, Vec::new(), lasting).await)
+    Some(came(&sandbox, used, answered, Vec::new(), lasting).await)
 }

@@ -6,7 +6,7 @@ use super::request_ids::{Claim, Known};
 use super::{Card, NamesConnection, RequestIds};
 use crate::connections::{Connection, Connections};
 use crate::error::{Error, Result};
-use crate::okta::{Call, Client, Context, Trace};
+use crate::okta::{Call, Client, Context, Repeat, Trace};
 use crate::proto::ErrorReason;
 
 /// Runs cards. Cloning shares what it runs them with.
@@ -43,7 +43,9 @@ impl Runner {
         }
         let Some(before) = before else {
             let (trace, answer) = self.okta.send(&connection, &call, context).await;
-            let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer(request, &answer));
+            let response = answer
+                .map_err(name_fields::<C>)
+                .and_then(|answer| C::answer(request, &answer).map_err(|error| unread(error, &call)));
             return (trace, response);
         };
         let (first, before) = self.okta.send(&connection, &before, context).await;
@@ -52,7 +54,9 @@ impl Runner {
             Err(error) => return (first, Err(name_fields::<C>(error))),
         };
         let (second, answer) = self.okta.send(&connection, &call, context).await;
-        let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer_both(request, &before, &answer));
+        let response = answer
+            .map_err(name_fields::<C>)
+            .and_then(|answer| C::answer_both(request, &before, &answer).map_err(|error| unread(error, &call)));
         (first.then(second), response)
     }
 
@@ -104,7 +108,9 @@ impl Runner {
         context: &Context,
     ) -> (Trace, Result<C::Response>) {
         let (trace, answer) = self.okta.send(connection, call, context).await;
-        let response = answer.map_err(name_fields::<C>).and_then(|answer| C::answer(request, &answer));
+        let response = answer
+            .map_err(name_fields::<C>)
+            .and_then(|answer| C::answer(request, &answer).map_err(|error| unread(error, call)));
         match &response {
             Ok(response) => claim.answered(&response.encode_to_vec()).await,
             Err(error) if may_have_happened(error) => drop(claim),
@@ -114,10 +120,14 @@ impl Runner {
     }
 }
 
+/// Okta answered with success, and nobody can read with what: a write may well have been carried out.
+fn unread(error: Error, call: &Call) -> Error {
+    if call.endpoint.repeat == Repeat::IfNotCarriedOut { error.with("ambiguous", "true") } else { error }
+}
+
 /// Whether a call that failed so may have been carried out.
 fn may_have_happened(error: &Error) -> bool {
-    let is_ambiguous = error.metadata().iter().any(|(key, value)| *key == "ambiguous" && value == "true");
-    is_ambiguous || error.reason() == ErrorReason::OktaAnswerUnreadable
+    error.metadata().iter().any(|(key, value)| *key == "ambiguous" && value == "true")
 }
 
 /// The answer to a request of which an earlier copy was sent, and nobody knows what became of it.

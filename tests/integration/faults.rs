@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
     let unclear = |row: Row| Row { unclear: true, ..row };
     let body = |fault, body: &str, kind: &str| {
         let does = json!({ "status": 200, "body": body, "headers": { "content-type": kind } });
-        Row { body_only: true, ..row(fault, does, Code::Unavailable, "OKTA_ANSWER_UNREADABLE") }
+        Row { body_only: true, unclear: true, ..row(fault, does, Code::Unavailable, "OKTA_ANSWER_UNREADABLE") }
     };
     let unavailable = |fault, does| row(fault, does, Code::Unavailable, "OKTA_UNAVAILABLE");
     vec![

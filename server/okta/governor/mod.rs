@@ -1,8 +1,8 @@
 //! The governor: each request to Okta gets its turn here, so that the org's rate limits are used well and not run into.
 //!
-//! Per connection there is one fair queue for each of Okta's buckets ([`bucket`]), paced by what Okta tells of its window ([`window`]), and one
-//! set of slots for what may be in flight at once ([`slots`]). A call whose turn would come after its deadline is refused at once, and so is
-//! one of an org that has stopped answering ([`breaker`]). What failed is repeated within a [`budget`].
+//! Per connection there is one fair queue for each of Okta's buckets (`bucket`), paced by what Okta tells of its window (`window`), and one
+//! set of slots for what may be in flight at once (`slots`). A call whose turn would come after its deadline is refused at once, and so is
+//! one of an org that has stopped answering (`breaker`). What failed is repeated within a `budget`.
 
 mod breaker;
 mod bucket;
