@@ -129,10 +129,12 @@ fn instead(fault: &Fault) -> Option<Response> {
         return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }
     let status = StatusCode::from_u16(fault.status?).ok()?;
-    if status == StatusCode::TOO_MANY_REQUESTS && fault.body.is_empty() {
-        return Some(OktaError::too_many_requests().into_response());
-    }
-    let mut response = (status, fault.body.clone()).into_response();
+    let is_usual = status == StatusCode::TOO_MANY_REQUESTS && fault.body.is_empty();
+    let mut response = if is_usual {
+        OktaError::too_many_requests().into_response()
+    } else {
+        (status, fault.body.clone()).into_response()
+    };
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     for (name, value) in &fault.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

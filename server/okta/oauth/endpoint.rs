@@ -358,7 +358,7 @@ fn unavailable(path: &str, error: &Unanswered) -> Error {
 fn rate_limited(path: &'static str, answer: &Answer) -> Error {
     let seconds = answer.header(&RETRY_AFTER).parse().ok().map(Duration::from_secs);
     Error::new(ErrorReason::OktaRateLimited, format!("POST {path}: Okta's rate limit for tokens is spent"))
-        .with_retry_after(answer.until_reset().or(seconds).unwrap_or_default())
+        .with_retry_after(seconds.or(answer.until_reset()).unwrap_or_default())
         .with("rate_limit_bucket", path)
         .with("okta_request_id", answer.request_id())
 }
